@@ -1,0 +1,15 @@
+"""Fixtures that all tests share."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real pairs, a trained model and golden values beside the repo."""
+    if not (SHARED / "spec" / "golden").is_dir():
+        pytest.skip(f"needs the data folder {SHARED}, which is not there")
+    return SHARED
