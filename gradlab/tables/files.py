@@ -1,0 +1,163 @@
+"""Tables and other results on the disk: written whole or not at all, and read back.
+
+`stage` is the one way onto the disk: files appear in their folder together, after the
+last of them was written without an error.
+"""
+
+import contextlib
+import csv
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from gradlab.errors import GradlabError
+
+# Columns that hold text: "NA" or "null" in them is a word (a token!), not a gap.
+TEXT_COLUMNS = frozenset(
+    {
+        "study", "run_id", "loss", "variant", "hp", "side", "region", "token",
+        "metric", "part", "layer_group", "probe", "measure", "reduction",
+        "unit", "schedule", "context_kind", "subset", "claim_id", "setting",
+        "type", "verdict", "matching_rule", "source_tag", "source_checked",
+    }
+)  # fmt: skip
+_REASONS = {
+    errno.ENOSPC: "no space is left on its disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "it lies on a read-only file system",
+    errno.EACCES: "it is not writable",
+    errno.EPERM: "it is not writable",
+    errno.ENOTDIR: "a part of that path is a file, not a folder",
+    errno.EEXIST: "it is a file; a folder was expected",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.EFBIG: "a file would grow over the size limit",
+}
+
+
+@contextlib.contextmanager
+def stage(folder: str | os.PathLike) -> Iterator[Path]:
+    """Gives an empty folder whose files move into `folder` when the block succeeds.
+
+    Args:
+      folder: where the files shall end up; made when missing.
+    Yields:
+      A temporary folder inside `folder`, so that moving is a rename.
+    Raises:
+      GradlabError: `folder` can't be made or written, or its disk is full.
+    Guarantees: if the block (or the move) ends in any exception, KeyboardInterrupt
+      included, `folder` is as it was: new files gone, replaced files restored, folders
+      that were made removed. JSON files move last, so a manifest that is there
+      describes files that are there.
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as out, stage(out) as folder:
+      ...     _ = (folder / "note.txt").write_text("whole")
+    """
+    target = Path(folder)
+    made = [p for p in (target, *target.parents) if not os.path.lexists(p)]
+    partial = None
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target))
+        yield partial
+        _commit(partial, target)
+    except OSError as error:
+        staged = partial is None or str(partial) in str(error.filename)
+        if staged or error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _refusal(error, target) from error
+        raise
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+        with contextlib.suppress(OSError):  # a folder that now has files stays
+            for path in made:
+                path.rmdir()
+
+
+def _commit(partial: Path, target: Path) -> None:
+    """Moves all files of `partial` into `target`, or none of them."""
+    files = [p for p in partial.rglob("*") if p.is_file()]
+    files.sort(key=lambda p: (p.suffix == ".json", p))
+    for path in files:
+        with path.open("rb") as opened:
+            os.fsync(opened.fileno())  # a full disk shows here at the latest
+    backup = Path(tempfile.mkdtemp(prefix="old-", dir=partial))
+    undo: list[tuple[Path, Path, bool]] = []
+    try:
+        for number, path in enumerate(files):
+            final, old = target / path.relative_to(partial), backup / str(number)
+            if final.is_dir():
+                raise GradlabError(f"can't write {final}: a folder has that name")
+            final.parent.mkdir(parents=True, exist_ok=True)
+            undo.append((final, old, os.path.lexists(final)))
+            if undo[-1][2]:
+                os.replace(final, old)
+            os.replace(path, final)
+    except BaseException:
+        for final, old, existed in reversed(undo):
+            if old.exists():
+                os.replace(old, final)
+            elif not existed:
+                final.unlink(missing_ok=True)
+        raise
+
+
+def _refusal(error: OSError, path: Path) -> GradlabError:
+    reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+    return GradlabError(f"can't write into {path}: {reason}; nothing was changed there")
+
+
+def write_table(table: pd.DataFrame, path: str | os.PathLike) -> None:
+    """Writes one table as CSV or Parquet, by the suffix of `path`.
+
+    Use it inside `stage`; floats keep every digit, so reading gives the same numbers.
+
+    Raises:
+      GradlabError: another suffix.
+    """
+    path = Path(path)
+    if path.suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    elif path.suffix == ".csv":
+        # All text is quoted, so that a token may hold a carriage return.
+        table.to_csv(
+            path,
+            index=False,
+            quoting=csv.QUOTE_NONNUMERIC,
+            lineterminator="\n",
+            errors="backslashreplace",
+        )
+    else:
+        raise GradlabError(f"{path.name}: a table is written as .csv or .parquet")
+
+
+def read_table(path: str | os.PathLike) -> pd.DataFrame:
+    """Reads a table that `write_table` wrote; text columns stay text.
+
+    Raises:
+      GradlabError: no such file, not a table, or another suffix.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise GradlabError(f"{path}: there is no such table file")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        if path.suffix == ".csv":
+            header = list(pd.read_csv(path, nrows=0).columns)
+            text = {c: str for c in header if c in TEXT_COLUMNS}
+            return pd.read_csv(
+                path,
+                dtype=text,
+                na_values={c: [""] for c in header if c not in text},
+                keep_default_na=False,
+                float_precision="round_trip",
+            )
+    except (ValueError, OSError) as error:  # parser, unicode and arrow errors
+        raise GradlabError(f"{path}: not a readable table: {error}") from error
+    raise GradlabError(f"{path}: a table ends in .csv or .parquet")

@@ -1,0 +1,116 @@
+"""Long-format study tables: their columns, their file pair, and means over seeds."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from gradlab.errors import GradlabError
+from gradlab.tables.files import stage, write_table
+from gradlab.tables.manifests import write_manifest
+
+STUDY_COLUMNS = ("study", "loss", "seed", "step", "side", "metric", "value")
+
+
+def require_columns(table: pd.DataFrame, columns: Sequence[str], what: str) -> None:
+    """Refuses a table without rows or without one of `columns`.
+
+    Raises:
+      GradlabError: names what is missing and what was found.
+    """
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise GradlabError(
+            f"{what} lacks the column(s) {', '.join(missing)}; "
+            f"found {', '.join(map(str, table.columns)) or 'none'}"
+        )
+    if table.empty:
+        raise GradlabError(f"{what} has no rows")
+
+
+def check_study_table(table: pd.DataFrame, what: str = "the study table") -> None:
+    """Refuses what is not a long-format study table: one observation per row.
+
+    Args:
+      table: columns `STUDY_COLUMNS` and any further keys; an absent key is NaN or "".
+      what: how a message calls the table.
+    Raises:
+      GradlabError: a column is missing, `value` isn't numeric, rows of more than one
+        study, an unnamed metric, or the same observation twice.
+    """
+    require_columns(table, STUDY_COLUMNS, what)
+    if not pd.api.types.is_numeric_dtype(table["value"]):
+        raise GradlabError(
+            f"{what}: the column value must hold numbers, found {table['value'].dtype}"
+        )
+    studies = sorted(map(str, table["study"].unique()))
+    if len(studies) != 1:
+        raise GradlabError(f"{what} mixes the studies {', '.join(studies)}")
+    unnamed = table["metric"].isna() | (table["metric"] == "")
+    if unnamed.any():
+        row = int(np.flatnonzero(unnamed)[0])
+        raise GradlabError(f"{what}: row {row + 1} names no metric")
+    keys = [column for column in table.columns if column != "value"]
+    twice = table.duplicated(keys)
+    if twice.any():
+        row = int(np.flatnonzero(twice)[0])
+        key = table.iloc[row][keys].replace("", np.nan).dropna().to_dict()
+        raise GradlabError(f"{what}: row {row + 1} repeats an observation: {key}")
+
+
+def write_study(
+    folder: str | os.PathLike,
+    table: pd.DataFrame,
+    manifest: Mapping[str, Any],
+) -> tuple[Path, Path]:
+    """Writes a study's `<study>.csv` and `<study>.json` together, or neither.
+
+    Args:
+      folder: such as analyses/tables.
+      table: long format; its study column gives the file name.
+      manifest: see `build_manifest`.
+    Returns:
+      The paths of the table and of the manifest.
+    Raises:
+      GradlabError: not a study table, or `folder` can't be written.
+    """
+    check_study_table(table)
+    name = str(table["study"].iloc[0])
+    if not name.isidentifier():
+        raise GradlabError(f"the study name {name!r} is not a Python identifier")
+    with stage(folder) as staged:
+        write_table(table, staged / f"{name}.csv")
+        write_manifest(manifest, staged / f"{name}.json")
+    return Path(folder) / f"{name}.csv", Path(folder) / f"{name}.json"
+
+
+def seed_intervals(
+    table: pd.DataFrame, by: Sequence[str], *, level: float = 0.95
+) -> pd.DataFrame:
+    """Mean of `value` over seeds with a Student-t interval, one row per group.
+
+    Seeds are the unit of replication: rows of one seed are averaged first.
+
+    Args:
+      table: columns seed, value and those of `by`; NaN values are left out.
+      by: the columns that name a group; their order of appearance is kept.
+      level: coverage of the interval.
+    Returns:
+      Columns `by`, value, low, high, seeds; low and high are NaN with one seed.
+    """
+    require_columns(table, ["seed", "value", *by], "the table")
+    options = {"sort": False, "dropna": False, "observed": True}
+    by_seed = table.groupby([*by, "seed"], **options)["value"].mean().reset_index()
+    groups = by_seed.groupby(list(by), **options)["value"]
+    result = groups.agg(value="mean", spread="std", seeds="count").reset_index()
+    count = result["seeds"].to_numpy(float)
+    quantile = np.where(
+        count > 1, stdtrit(np.maximum(count - 1, 1), (1 + level) / 2), np.nan
+    )
+    half = quantile * result["spread"] / np.sqrt(np.maximum(count, 1))
+    result["low"], result["high"] = result["value"] - half, result["value"] + half
+    return result[[*by, "value", "low", "high", "seeds"]]
