@@ -19,7 +19,9 @@ import jax
 
 Array = jax.Array
 Params = Any  # a nested dict of arrays; any pytree works
-ApplyFn = Callable[[Params, Array], Array]  # (params, tokens [B, T]) -> logits [B, T, V]
+ApplyFn = Callable[
+    [Params, Array], Array
+]  # (params, tokens [B, T]) -> logits [B, T, V]
 
 
 @jax.tree_util.register_dataclass

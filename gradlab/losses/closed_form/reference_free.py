@@ -1,0 +1,44 @@
+"""Token weights of the reference-free losses."""
+
+import jax
+import jax.numpy as jnp
+
+from gradlab.losses.closed_form.sides import averaged_sides, summed_sides
+from gradlab.losses.reference_free import simpo_gamma
+from gradlab.losses.terms import (
+    lengths,
+    log1mexp,
+    logistic_slope,
+    mean_logps,
+    seq_logps,
+)
+from gradlab.types import PairLogps, PairWeights
+
+
+def slic_weights(pairs: PairLogps, *, delta, beta, lam, regularizer) -> PairWeights:
+    """The open hinge gives -beta and +beta; the likelihood term pulls the chosen up."""
+    sums = seq_logps(pairs)
+    is_open = jnp.where(beta * (sums.chosen - sums.rejected) < delta, beta, 0.0)
+    is_open = is_open.astype(sums.chosen.dtype)
+    pull = lam if regularizer == "sum" else lam / lengths(pairs).chosen
+    return summed_sides(pairs, -is_open - pull, is_open)
+
+
+def simpo_weights(
+    pairs: PairLogps, *, beta, gamma, gamma_beta_ratio, label_smoothing
+) -> PairWeights:
+    """c/L_w and -c/L_l with c = -beta (s(-m) - eps)."""
+    chosen, rejected = mean_logps(pairs)
+    margin = beta * (chosen - rejected) - simpo_gamma(beta, gamma, gamma_beta_ratio)
+    slope = beta * logistic_slope(margin, label_smoothing)
+    return averaged_sides(pairs, slope, -slope)
+
+
+def orpo_weights(pairs: PairLogps, *, lam) -> PairWeights:
+    """-(1/L_w)[1 + lam s(-o)/(1 - e^A_w)] and (lam/L_l) s(-o)/(1 - e^A_l)."""
+    chosen, rejected = mean_logps(pairs)
+    log_odds_ratio = (chosen - rejected) - (log1mexp(chosen) - log1mexp(rejected))
+    slope = lam * jax.nn.sigmoid(-log_odds_ratio)
+    return averaged_sides(
+        pairs, -1.0 + slope / jnp.expm1(chosen), -slope / jnp.expm1(rejected)
+    )
