@@ -1,0 +1,16 @@
+"""Axes-level plots of losses' gradients: take data and `ax`, return `ax`."""
+
+from gradlab.plotting.comparison import comparison_figures as comparison_figures
+from gradlab.plotting.curves import plot_penalty_curves as plot_penalty_curves
+from gradlab.plotting.curves import plot_penalty_scatter as plot_penalty_scatter
+from gradlab.plotting.heat import plot_token_heat as plot_token_heat
+from gradlab.plotting.lanes import plot_token_weights as plot_token_weights
+from gradlab.plotting.masses import plot_mass as plot_mass
+from gradlab.plotting.masses import plot_region_shares as plot_region_shares
+from gradlab.plotting.pairs import example_pair as example_pair
+from gradlab.plotting.scales import weight_norm as weight_norm
+from gradlab.plotting.style import DOUBLE_COLUMN as DOUBLE_COLUMN
+from gradlab.plotting.style import SINGLE_COLUMN as SINGLE_COLUMN
+from gradlab.plotting.style import loss_styles as loss_styles
+from gradlab.plotting.style import paper_style as paper_style
+from gradlab.plotting.style import save_figure as save_figure

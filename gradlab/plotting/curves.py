@@ -1,0 +1,161 @@
+"""Weight against probability: closed-form penalty curves and what the data shows."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from gradlab.errors import GradlabError
+from gradlab.plotting.pairs import loss_names
+from gradlab.plotting.scales import (
+    finite,
+    log_odds,
+    set_probability_axis,
+    set_weight_axis,
+)
+from gradlab.plotting.style import (
+    DOUBLE_COLUMN,
+    MUTED,
+    SINGLE_COLUMN,
+    LineStyle,
+    axes_or_new,
+    loss_styles,
+    paper_style,
+)
+from gradlab.plotting.text import label
+from gradlab.tables import require_columns
+
+MAX_POINTS = 600  # dots of one loss in a scatter plot
+
+
+def plot_penalty_curves(
+    curves: pd.DataFrame,
+    *,
+    losses: Sequence[str] | None = None,
+    styles: Mapping[str, LineStyle] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Weight of a token against its probability, one curve per loss.
+
+    The x axis is in log-odds, so that unlikelihood's p / (1 - p) is a straight line on
+    a log y axis. With zeros or negative weights the y axis is symlog.
+
+    Args:
+      curves: columns `loss`, `weight` (dL/dlogp), and `p` or `logp`; with `low` and
+        `high` a band is drawn.
+      losses: which, in order; all by default.
+      styles: from `loss_styles`, to share colours with other figures.
+      ax: where to draw; a new figure of page width by default.
+    Returns:
+      The axes, with a legend at its right.
+    Raises:
+      GradlabError: a column is missing, or a loss is unknown.
+    """
+    names = loss_names(_with_odds(curves), losses)
+    rows = _with_odds(curves)
+    rows = rows[rows["loss"].isin(names)]
+    styles = styles or loss_styles(names)
+    with paper_style():
+        ax = axes_or_new(ax, DOUBLE_COLUMN * 0.72, 2.4)
+        for number, name in enumerate(names):
+            curve = rows[rows["loss"] == name].sort_values("odds")
+            _draw_curve(ax, curve, styles[name], number, len(names))
+        set_probability_axis(ax.xaxis, rows["odds"])
+        set_weight_axis(ax, "y", rows["weight"])
+        ax.axhline(0, color=MUTED, linewidth=0.6, zorder=0)
+        ax.set_xlabel("probability of the token (log-odds scale)")
+        ax.set_ylabel("weight ∂L/∂log p")
+        add_loss_legend(ax, names, styles)
+    return ax
+
+
+def _with_odds(table: pd.DataFrame) -> pd.DataFrame:
+    by = "logp" if "logp" in table.columns else "p"
+    require_columns(table, ("loss", by, "weight"), "the table of curves")
+    logp = table[by].to_numpy(float)
+    if by == "p":
+        logp = np.log(np.maximum(logp, 1e-300))
+    if (logp > 1e-6).any():
+        raise GradlabError(f"the column {by} holds a probability above 1")
+    return table.assign(odds=log_odds(logp))
+
+
+def _draw_curve(
+    ax: Axes, curve: pd.DataFrame, style: LineStyle, number: int, count: int
+) -> None:
+    # Curves of different losses may coincide: markers at staggered places show both.
+    step = max(len(curve) // 5, 1)
+    ax.plot(
+        curve["odds"], curve["weight"], color=style.color, linestyle=style.dashes,
+        marker=style.marker, markevery=(number * step // max(count, 1), step),
+    )  # fmt: skip
+    if {"low", "high"} <= set(curve.columns):
+        ax.fill_between(
+            curve["odds"],
+            curve["low"],
+            curve["high"],
+            color=style.color,
+            alpha=0.15,
+            lw=0,
+        )
+
+
+def add_loss_legend(
+    ax: Axes, names: Sequence[str], styles: Mapping[str, LineStyle]
+) -> None:
+    """A legend right of the axes with each loss's colour, dashes and marker."""
+    handles = [
+        Line2D([], [], color=s.color, linestyle=s.dashes, marker=s.marker)
+        for s in (styles[name] for name in names)
+    ]
+    legend = ax.legend(
+        handles, [label(name, 24) for name in names], loc="upper left",
+        bbox_to_anchor=(1.01, 1.03), borderaxespad=0, labelspacing=0.35,
+    )  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def plot_penalty_scatter(
+    tokens: pd.DataFrame,
+    *,
+    loss: str | None = None,
+    side: str = "rejected",
+    styles: Mapping[str, LineStyle] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Weight against probability of real tokens under one loss, a dot per token.
+
+    Args:
+      tokens: a tokens table of any number of pairs; needs `logp`.
+      loss: which loss; the first one by default.
+      side: "rejected" or "chosen".
+      styles: from `loss_styles`, to share colours with other figures.
+      ax: where to draw; a new figure of column width by default.
+    Returns:
+      The axes. At most `MAX_POINTS` dots, taken at equal distances in the table.
+    Raises:
+      GradlabError: a column is missing, a loss is unknown, or the side has no tokens.
+    """
+    require_columns(tokens, ("loss", "side", "logp", "weight"), "the tokens table")
+    (name,) = loss_names(tokens, [loss] if loss is not None else None)[:1]
+    rows = tokens[(tokens["loss"] == name) & (tokens["side"] == side)]
+    if rows.empty:
+        raise GradlabError(f"the tokens table has no {side} tokens for {name!r}")
+    rows = _with_odds(rows.iloc[:: -(-len(rows) // MAX_POINTS)])
+    style = (styles or loss_styles([name]))[name]
+    with paper_style():
+        ax = axes_or_new(ax, SINGLE_COLUMN, 2.2)
+        ax.scatter(
+            rows["odds"], rows["weight"], 3, style.color, alpha=0.45, linewidths=0,
+            rasterized=True, zorder=2,
+        )  # fmt: skip
+        ax.axhline(0, color=MUTED, linewidth=0.6, zorder=1)
+        set_probability_axis(ax.xaxis, finite(rows["odds"]))
+        set_weight_axis(ax, "y", rows["weight"])
+        ax.set_title(label(name, 24), parse_math=False, fontsize=7, pad=2)
+        ax.set_xlabel(f"probability of the {side} token")
+        ax.set_ylabel("∂L/∂log p")
+    return ax

@@ -1,0 +1,144 @@
+"""Axes for signed numbers over many orders of magnitude, shared by all figures."""
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import Normalize, SymLogNorm
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from gradlab.plotting.text import number, power_of_ten
+
+WIDE = 30.0  # largest over typical magnitude from which a scale becomes logarithmic
+MAX_DECADES = 6
+
+
+def finite(values: Iterable[float]) -> np.ndarray:
+    """The finite values as a flat float array."""
+    flat = np.asarray(values, dtype=float).ravel()
+    return flat[np.isfinite(flat)]
+
+
+def weight_norm(values: Iterable[float]) -> Normalize:
+    """A symmetric scale around 0: linear, or symlog when magnitudes differ widely.
+
+    Args:
+      values: the weights that will be drawn, of any shape.
+    Returns:
+      A norm from [-M, M] to [0, 1] with 0 at 0.5; M is the largest magnitude, and a
+      symlog norm is linear below the decade of the small magnitudes, at most
+      `MAX_DECADES` under M.
+    """
+    sizes = np.abs(finite(values))
+    sizes = sizes[sizes > 0]
+    if sizes.size == 0:
+        return Normalize(-1.0, 1.0)
+    largest, small = float(sizes.max()), float(np.quantile(sizes, 0.05))
+    if largest / small < WIDE:
+        return Normalize(-largest, largest)
+    top = math.ceil(math.log10(largest))
+    threshold = 10.0 ** max(math.floor(math.log10(small)), top - MAX_DECADES)
+    return SymLogNorm(threshold, linscale=0.6, vmin=-largest, vmax=largest, base=10)
+
+
+def norm_ticks(norm: Normalize, most: int = 3) -> list[float]:
+    """Ticks for `weight_norm`: 0, and at most `most` on each side of it."""
+    largest = float(norm.vmax or 1.0)
+    if not isinstance(norm, SymLogNorm):
+        return [-largest, -largest / 2, 0.0, largest / 2, largest]
+    low = round(math.log10(norm.linthresh))
+    high = math.floor(math.log10(largest) + 1e-9)
+    step = max(1, math.ceil((high - low + 1) / most))
+    powers = [10.0**p for p in range(high, low - 1, -step)][:most]
+    return [-p for p in powers] + [0.0] + powers[::-1]
+
+
+def tick_text(value: float) -> str:
+    """A tick's label: plain near 1, powers of ten elsewhere."""
+    if value == 0:
+        return "0"
+    power = math.log10(abs(value))
+    if abs(power - round(power)) < 1e-9 and not -2 <= round(power) <= 2:
+        sign = "\N{MINUS SIGN}" if value < 0 else ""
+        return sign + power_of_ten(round(power))
+    return number(value)
+
+
+def describe(norm: Normalize) -> str:
+    """The scale in words, for an axis or a colour bar."""
+    if isinstance(norm, SymLogNorm):
+        return f"symlog, linear within ±{tick_text(norm.linthresh)}"
+    return "linear"
+
+
+def set_weight_axis(
+    ax: Axes, which: Literal["x", "y"], values: Iterable[float], *, most: int = 4
+) -> None:
+    """Puts one axis on the scale that suits `values`: log, symlog or linear.
+
+    Positive values that span more than `WIDE` get a log axis; with a zero or a
+    negative among them a symlog one; the rest stays linear.
+
+    Args:
+      ax: the axes to change.
+      which: its x or its y axis.
+      values: everything that will be drawn along it.
+      most: at most about so many ticks on each side of 0.
+    """
+    axis, set_scale = (
+        (ax.xaxis, ax.set_xscale) if which == "x" else (ax.yaxis, ax.set_yscale)
+    )
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
+    flat = finite(values)
+    sizes = np.abs(flat[flat != 0])
+    if sizes.size == 0 or sizes.max() / sizes.min() < WIDE:
+        return
+    low = math.floor(math.log10(sizes.min()))
+    high = math.ceil(math.log10(sizes.max()))
+    powers = [10.0**p for p in range(high, low - 1, -max(1, -(-(high - low) // most)))]
+    ticks = list(powers)
+    if flat.min() > 0:
+        set_scale("log")
+    else:
+        set_scale("symlog", linthresh=10.0**low, linscale=0.5)
+        ticks += [0.0] + [
+            -p for p in powers if flat.min() < 0 and p <= -10 * flat.min()
+        ]
+    axis.set_major_locator(FixedLocator(sorted(ticks)))
+    axis.set_minor_locator(NullLocator())
+    # Setting the scale put matplotlib's own formatter back.
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
+
+
+PROBABILITIES = (1e-12, 1e-9, 1e-6, 1e-3, 0.1, 0.5, 0.9, 0.999, 1 - 1e-6)
+
+
+def log_odds(logp: Iterable[float]) -> np.ndarray:
+    """log(p / (1 - p)) from log p <= 0; finite: p stays under 1 - 1e-7."""
+    logp = np.minimum(np.asarray(logp, dtype=float), -1e-7)
+    return logp - np.log(-np.expm1(logp))
+
+
+def set_probability_axis(axis: Axis, odds: Iterable[float]) -> None:
+    """Labels an axis of log-odds with probabilities, as many as fit."""
+    flat = finite(odds)
+    low, high = (flat.min(), flat.max()) if flat.size else (-7.0, 7.0)
+    marks = [(float(log_odds([math.log(p)])[0]), p) for p in PROBABILITIES]
+    inside = [(x, p) for x, p in marks if low - 0.5 <= x <= high + 0.5]
+    spaced: list[tuple[float, float]] = []
+    for x, p in inside:
+        if not spaced or x - spaced[-1][0] > (high - low) * 0.11:
+            spaced.append((x, p))
+    axis.set_ticks([x for x, _ in spaced], [_probability(p) for _, p in spaced])
+    axis.set_minor_locator(NullLocator())
+
+
+def _probability(p: float) -> str:
+    if p < 1e-2:
+        return power_of_ten(round(math.log10(p)))
+    if p > 0.9999:
+        return "1\N{MINUS SIGN}" + power_of_ten(round(math.log10(1 - p)))
+    return f"{p:g}"
