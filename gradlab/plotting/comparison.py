@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gradlab.plotting.curves import plot_penalty_scatter
-from gradlab.plotting.heat import add_colorbar, heat_height, plot_token_heat
-from gradlab.plotting.lanes import LANE, plot_token_weights, scale_note
+from gradlab.plotting.heat import HEAT_NOTE, heat_height, plot_token_heat
+from gradlab.plotting.lanes import LANE_NOTE, lane_height, plot_token_weights
 from gradlab.plotting.masses import ROW, plot_mass, plot_region_shares
 from gradlab.plotting.pairs import (
     SIDES,
@@ -18,11 +18,9 @@ from gradlab.plotting.pairs import (
     loss_names,
 )
 from gradlab.plotting.scales import (
-    finite,
     log_odds,
     set_probability_axis,
     set_weight_axis,
-    weight_norm,
 )
 from gradlab.plotting.style import (
     DOUBLE_COLUMN,
@@ -87,33 +85,25 @@ def mass_figure(summary: pd.DataFrame, losses: Sequence[str]) -> Figure:
 
 
 def token_weights_figure(example: pd.DataFrame, losses: Sequence[str]) -> Figure:
-    """Lanes of the chosen response above those of the rejected one, on one scale."""
-    norm = weight_norm(example["weight"])
-    fig = new_figure(DOUBLE_COLUMN, 2 * (LANE * len(losses) + 0.85) + 0.15)
+    """Lanes of the chosen response above those of the rejected one."""
+    fig = new_figure(DOUBLE_COLUMN, 2 * (lane_height(len(losses)) + 0.8) + 0.15)
     for side, ax in zip(SIDES, fig.subplots(2, 1), strict=True):
-        plot_token_weights(example, losses=losses, side=side, norm=norm, ax=ax)
-    fig.supxlabel(
-        "∂L/∂log p per token: down (blue) a step raises the token, up (red) lowers it; "
-        + scale_note(norm),
-        fontsize=SMALL,
-    )
+        plot_token_weights(example, losses=losses, side=side, ax=ax)
+    fig.supxlabel(LANE_NOTE, fontsize=SMALL)
     return fig
 
 
 def token_heat_figure(
     example: pd.DataFrame, losses: Sequence[str], *, most: int = HEAT_LOSSES
 ) -> Figure:
-    """The text of the pair under up to `most` losses that differ most, on one scale."""
+    """The text of the pair under up to `most` losses that differ most."""
     shown = contrasting_losses(example, losses, most)
-    norm = weight_norm(example.loc[example["loss"].isin(shown), "weight"])
     height = heat_height(example, _HEAT_WIDTH)
-    fig = new_figure(DOUBLE_COLUMN, height * len(shown) + 0.5)
+    fig = new_figure(DOUBLE_COLUMN, height * len(shown) + 0.2)
     axes = list(np.atleast_1d(fig.subplots(len(shown), 1)))
     for loss, ax in zip(shown, axes, strict=True):
-        plot_token_heat(
-            example, loss=loss, norm=norm, colorbar=False, width=_HEAT_WIDTH, ax=ax
-        )
-    add_colorbar(axes, norm)
+        plot_token_heat(example, loss=loss, width=_HEAT_WIDTH, ax=ax)
+    fig.supxlabel(HEAT_NOTE, fontsize=SMALL)
     return fig
 
 
@@ -135,7 +125,7 @@ def penalty_figure(
         grid[-2, list(grid[-1]).index(ax)].tick_params(labelbottom=True)
     bad = tokens[(tokens["side"] == "rejected") & tokens["loss"].isin(losses)]
     set_weight_axis(panels[0], "y", bad["weight"])
-    set_probability_axis(panels[0].xaxis, finite(log_odds(bad["logp"])))
+    set_probability_axis(panels[0].xaxis, log_odds(bad["logp"]), spacing=0.24)
     fig.supxlabel("probability of the rejected token (log-odds scale)", fontsize=8)
     fig.supylabel("weight ∂L/∂log p", fontsize=8)
     return fig

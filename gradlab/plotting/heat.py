@@ -6,13 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
-from matplotlib.colorbar import Colorbar
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb
+from matplotlib.colors import (
+    Colormap,
+    LinearSegmentedColormap,
+    Normalize,
+    SymLogNorm,
+)
 
 from gradlab.plotting.pairs import SIDES, SideTokens, loss_names, side_tokens
-from gradlab.plotting.scales import describe, norm_ticks, tick_text, weight_norm
+from gradlab.plotting.scales import norm_ticks, tick_text, weight_norm
 from gradlab.plotting.style import (
     DOUBLE_COLUMN,
     INK,
@@ -23,13 +26,19 @@ from gradlab.plotting.style import (
 )
 from gradlab.plotting.text import MONO, cut, label, visible
 
-# Blue raises, red lowers, white does nothing; the ends are those of the palette.
+# Blue raises, red lowers, white does nothing: the palette's two colours, lightened so
+# that black text stands out on every shade.
 WEIGHT_COLORS: Colormap = LinearSegmentedColormap.from_list(
-    "gradlab_weights", ["#0b3c5d", "#0072B2", "#ffffff", "#D55E00", "#6b2300"]
+    "gradlab_weights", ["#3d94c8", "#ffffff", "#e07b2e"]
 )
 MISSING_COLOR = "#d9d9d9"
 _ADVANCE = 0.602  # width of a character of the monospaced font, in ems
 _ROW = 1.45  # height of a line, in ems
+_HEAD, _GAP = 1.0, 0.35  # height of the head and of the gap under a side, in lines
+HEAT_NOTE = (
+    "Blue: a gradient step raises the token; red: it lowers it; outlined: the first"
+    " token that differs. Both sides of a loss share its scale."
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ def heat_height(tokens: pd.DataFrame, width: float, max_rows: int = 12) -> float
         texts = side_tokens(tokens, side, losses).texts
         boxes, _ = _wrap([_box_text(t, columns) for t in texts], columns, max_rows)
         rows += 1 + (boxes[-1].row + 1 if boxes else 1)
-    return (rows + 0.4) * _ROW * SMALL / 72 + 0.22
+    return (rows + _HEAD + 2 * _GAP) * _ROW * SMALL / 72
 
 
 def plot_token_heat(
@@ -107,7 +116,7 @@ def plot_token_heat(
       loss: which loss; the first one by default.
       norm: scale from `weight_norm`, to share it with other axes.
       max_rows: lines of each response at most.
-      colorbar: draw the colour bar under the axes.
+      colorbar: draw a small colour bar in the head of the axes.
       width: inches that the text may take; by default those of `ax` at present.
       ax: where to draw; a new figure of page width by default.
     Returns:
@@ -120,19 +129,19 @@ def plot_token_heat(
     norm = norm or weight_norm(np.concatenate([s.weights[0] for s in sides]))
     with paper_style():
         if ax is None:
-            height = heat_height(tokens, 0.97 * DOUBLE_COLUMN, max_rows)
-            ax = axes_or_new(None, DOUBLE_COLUMN, height + 0.55 * colorbar)
-            width = 0.97 * DOUBLE_COLUMN
-        columns, row = _columns(width or _width(ax)), 0.0
+            width = 0.96 * DOUBLE_COLUMN
+            height = heat_height(tokens, width, max_rows)
+            ax = axes_or_new(None, DOUBLE_COLUMN, height + 0.05)
+        columns, row = _columns(width or _width(ax)), _HEAD
+        ax.text(0, 0.7, label(name), fontsize=8, va="baseline", parse_math=False)
         for side, data in zip(SIDES, sides, strict=True):
             ax.text(0, row + 0.5, side, va="center", fontsize=SMALL, fontweight="bold")
-            row = _draw_side(ax, data, norm, columns, row + 1, max_rows) + 0.4
+            row = _draw_side(ax, data, norm, columns, row + 1, max_rows) + _GAP
         ax.set_xlim(0, columns)
-        ax.set_ylim(row - 0.3, 0)
+        ax.set_ylim(row, 0)
         ax.set_axis_off()
-        ax.set_title(label(name), pad=2, parse_math=False)
         if colorbar:
-            add_colorbar(ax, norm)
+            _add_bar(ax, norm, row)
     return ax
 
 
@@ -168,10 +177,10 @@ def _draw_side(
     ax.add_collection(
         PolyCollection(marked, facecolors="none", edgecolors=INK, linewidths=1.2)
     )
-    for box, color in zip(boxes, colors, strict=True):
+    for box in boxes:
         blank = len(box.text) - len(box.text.lstrip(" "))
         body = box.text.strip(" ")
-        _write(ax, box.column + blank + len(body) / 2, top + box.row, body, _ink(color))
+        _write(ax, box.column + blank + len(body) / 2, top + box.row, body)
     last = boxes[-1] if boxes else _Box(0, 0, "", 0)
     if missing:
         ax.text(
@@ -181,10 +190,10 @@ def _draw_side(
     return top + last.row + 1
 
 
-def _write(ax: Axes, x: float, row: float, text: str, color: str) -> None:
+def _write(ax: Axes, x: float, row: float, text: str) -> None:
     # On the baseline, not centred: the letters of a line stand level.
     ax.text(
-        x, row + 0.7, text, family=MONO, fontsize=SMALL, color=color, ha="center",
+        x, row + 0.7, text, family=MONO, fontsize=SMALL, color="black", ha="center",
         va="baseline", parse_math=False,
     )  # fmt: skip
 
@@ -193,27 +202,19 @@ def _color(weight: float, norm: Normalize) -> tuple[float, float, float, float] 
     return WEIGHT_COLORS(float(norm(weight))) if np.isfinite(weight) else MISSING_COLOR
 
 
-def _ink(color: tuple[float, float, float, float] | str) -> str:
-    """Black or white, whichever stands out more on that colour (WCAG 2 contrast)."""
-    rgb = np.array(to_rgb(color))
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return "#000000" if linear @ (0.2126, 0.7152, 0.0722) > 0.179 else "#ffffff"
-
-
-def add_colorbar(place: Axes | Sequence[Axes], norm: Normalize) -> Colorbar:
-    """A horizontal colour bar under the axes, with the scale and its signs in words."""
-    axes = [place] if isinstance(place, Axes) else list(place)
-    bar = axes[0].figure.colorbar(
-        ScalarMappable(norm, WEIGHT_COLORS), ax=axes, location="bottom", aspect=60,
-        shrink=0.7, pad=0.02, fraction=0.05,
+def _add_bar(ax: Axes, norm: Normalize, rows: float) -> None:
+    """A small colour bar in the head of an axes that is so many rows high."""
+    bar = ax.inset_axes((0.63, 1 - 0.62 / rows, 0.33, 0.5 / rows))
+    colors = np.linspace(0, 1, 256)[None]
+    bar.imshow(colors, WEIGHT_COLORS, extent=(0, 1, 0, 1), aspect="auto")
+    ticks = norm_ticks(norm, most=2)
+    places = np.ma.getdata(norm(np.array(ticks)))
+    bar.set_xticks(places, [tick_text(t) for t in ticks], fontsize=SMALL - 0.5)
+    bar.tick_params(axis="x", length=1.5, width=0.4, pad=0.8)
+    bar.set_yticks([])
+    bar.spines[:].set(visible=True, linewidth=0.4)
+    kind = "symlog" if isinstance(norm, SymLogNorm) else "linear"
+    bar.annotate(
+        f"∂L/∂log p ({kind})", (0, 0.5), (-7, 0), xycoords="axes fraction", ha="right",
+        textcoords="offset points", va="center", fontsize=SMALL - 0.5,
     )  # fmt: skip
-    ticks = norm_ticks(norm)
-    bar.set_ticks(ticks, labels=[tick_text(t) for t in ticks])
-    bar.ax.minorticks_off()
-    bar.outline.set_linewidth(0.5)
-    bar.set_label(
-        f"∂L/∂log p per token ({describe(norm)})   blue: a step raises the token,"
-        " red: lowers it;   outlined: first difference",
-        fontsize=SMALL,
-    )
-    return bar

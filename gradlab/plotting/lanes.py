@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, SymLogNorm
 
 from gradlab.plotting.pairs import SideTokens, loss_names, side_tokens, window
-from gradlab.plotting.scales import describe, norm_ticks, tick_text, weight_norm
+from gradlab.plotting.scales import norm_ticks, weight_norm
 from gradlab.plotting.style import (
     DOUBLE_COLUMN,
     INK,
@@ -21,8 +21,18 @@ from gradlab.plotting.style import (
 )
 from gradlab.plotting.text import cut, label, number, visible
 
-LANE = 0.24  # inches per loss
-_HALF = 0.44  # half the height of a lane in units of the lane distance
+_LANE = 0.24  # inches per loss
+_HALF = 0.42  # half the height of a lane in units of the lane distance
+LANE_NOTE = (
+    "∂L/∂log p of each token; each loss on its own scale, the same for both sides."
+    "  Down, blue: a step raises the token; up, red: it lowers it."
+    "  (log): symlog scale."
+)
+
+
+def lane_height(losses: int) -> float:
+    """Inches for so many lanes: less each when they are many, to stay on a page."""
+    return losses * min(_LANE, 3.3 / losses)
 
 
 def plot_token_weights(
@@ -37,15 +47,17 @@ def plot_token_weights(
     """Bars of dL/dlogp along the tokens of one response, one lane per loss.
 
     Down and blue: a gradient step raises the token (w < 0); up and vermillion: it
-    lowers it. All lanes share one scale, symlog when magnitudes differ widely; the
-    range of each lane stands at its right end. Longer responses show the window around
-    the first differing token, and say how many tokens lie outside.
+    lowers it. Each lane has the scale of its loss over both sides of the pair, with its
+    light lines at the largest magnitude; when magnitudes differ widely it is symlog,
+    with light lines at powers of ten. The range of what is shown stands at the right.
+    A long response shows the window around the first differing token, and says how many
+    tokens lie outside.
 
     Args:
       tokens: rows of one pair of the tokens table.
       losses: lanes from top to bottom; all losses by default.
       side: "chosen" or "rejected".
-      norm: scale from `weight_norm`, to share it with other axes.
+      norm: one scale for all lanes, from `weight_norm`.
       max_tokens: tokens shown at most.
       ax: where to draw; a new figure of page width by default.
     Returns:
@@ -56,45 +68,62 @@ def plot_token_weights(
     names = loss_names(tokens, losses)
     data = side_tokens(tokens, side, names)
     shown = window(len(data.texts), data.first, max_tokens)
-    norm = norm or weight_norm(data.weights[:, shown])
+    by_loss = tokens.groupby("loss", observed=True, sort=False)["weight"]
+    norms = [norm or weight_norm(by_loss.get_group(name)) for name in names]
     with paper_style():
-        ax = axes_or_new(ax, DOUBLE_COLUMN, LANE * len(names) + 0.9)
-        _draw_lanes(ax, data.weights[:, shown], norm)
-        _label_lanes(ax, names, data.weights[:, shown])
+        ax = axes_or_new(ax, DOUBLE_COLUMN, lane_height(len(names)) + 0.8)
+        for lane, row in enumerate(data.weights[:, shown]):
+            _draw_lane(ax, lane, row, norms[lane])
+        _label_lanes(ax, names, data.weights[:, shown], norms)
         _label_tokens(ax, data, shown)
-        outside = len(data.texts) - (shown.stop - shown.start)
-        rest = f", {shown.stop - shown.start} of {len(data.texts)} tokens" * (
-            outside > 0
-        )
-        ax.set_title(f"{side}{rest}", fontsize=7, fontweight="bold", pad=9)
+        ax.annotate(side, (0, 1), (-4, 2.5), fontweight="bold", ha="right", **_ABOVE)
     return ax
 
 
-def _draw_lanes(ax: Axes, weights: np.ndarray, norm: Normalize) -> None:
-    lanes, count = weights.shape
-    x = np.arange(count)
-    for value in norm_ticks(norm):
-        for lane in range(lanes):
-            y = lane - _HALF * (2 * float(norm(value)) - 1)
-            color, width = (MUTED, 0.5) if value == 0 else ("#e6e6e6", 0.4)
-            ax.hlines(y, -0.6, count - 0.4, color=color, linewidth=width, zorder=1)
+_ABOVE = {
+    "xycoords": "axes fraction",
+    "textcoords": "offset points",
+    "va": "bottom",
+    "fontsize": 7,
+}
+
+
+def _draw_lane(ax: Axes, lane: int, weights: np.ndarray, norm: Normalize) -> None:
+    """One lane around y = lane; the y axis points down, so a bar up has less y."""
+    count = len(weights)
+    ticks = np.array(norm_ticks(norm))
+    y = lane - _HALF * (2 * np.ma.getdata(norm(ticks)) - 1)
+    ax.hlines(y, -0.5, count - 0.5, color="#e2e2e2", linewidth=0.4, zorder=1)
     filled = np.where(np.isfinite(weights), weights, 0.0)
     heights = -_HALF * (2 * np.ma.getdata(norm(filled)) - 1)
-    for lane in range(lanes):
-        colors = np.where(filled[lane] < 0, RAISED, LOWERED)
-        ax.bar(x, heights[lane], 0.78, bottom=lane, color=colors, linewidth=0, zorder=2)
-    ax.set_xlim(-0.6, count - 0.4)
-    ax.set_ylim(lanes - 0.45, -0.55)  # the y axis points down, so a bar up is negative
+    colors = np.where(filled < 0, RAISED, LOWERED)
+    ax.bar(
+        np.arange(count),
+        heights,
+        0.78,
+        bottom=lane,
+        color=colors,
+        linewidth=0,
+        zorder=2,
+    )
+    ax.hlines(lane, -0.5, count - 0.5, color=MUTED, linewidth=0.5, zorder=3)
 
 
-def _label_lanes(ax: Axes, names: Sequence[str], weights: np.ndarray) -> None:
+def _label_lanes(
+    ax: Axes, names: Sequence[str], weights: np.ndarray, norms: Sequence[Normalize]
+) -> None:
+    ax.set_xlim(-0.5, weights.shape[1] - 0.5)
+    ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_yticks(range(len(names)), [label(n, 22) for n in names], parse_math=False)
     ax.tick_params(axis="y", length=0)
     ax.spines[["left", "bottom"]].set_visible(False)
     for lane, row in enumerate(weights):
         known = row[np.isfinite(row)]
         low, high = (known.min(), known.max()) if known.size else (np.nan, np.nan)
-        text = number(low) if low == high else f"{number(low)} to {number(high)}"
+        low, high = number(low), number(high)
+        text = low if low == high else f"{low} to {high}"
+        if isinstance(norms[lane], SymLogNorm):
+            text += " (log)"
         ax.annotate(
             text, (1, lane), (4, 0), xycoords=("axes fraction", "data"),
             textcoords="offset points", va="center", fontsize=SMALL, color=INK,
@@ -109,14 +138,13 @@ def _label_tokens(ax: Axes, data: SideTokens, shown: slice) -> None:
     ax.tick_params(axis="x", length=0, pad=1)
     if data.first is not None and shown.start <= data.first < shown.stop:
         place = data.first - shown.start
-        ax.axvspan(
-            place - 0.5, place + 0.5, color="#f0e442", alpha=0.35, lw=0, zorder=0
-        )
+        left = place < len(texts) / 2
+        edge = place - 0.5 if left else place + 0.5
+        ax.axvspan(place - 0.5, place + 0.5, color="#f0e442", alpha=0.4, lw=0, zorder=0)
         ax.get_xticklabels()[place].set_fontweight("bold")
         ax.annotate(
-            "first difference", (place, 1), (0, 1.5), va="bottom", fontsize=SMALL - 0.5,
-            xycoords=("data", "axes fraction"), textcoords="offset points",
-            ha="left" if place < len(texts) / 2 else "right", color=INK,
+            "first difference", (edge, 1), (0, 2.5), ha="left" if left else "right",
+            **{**_ABOVE, "xycoords": ("data", "axes fraction"), "fontsize": SMALL},
         )  # fmt: skip
     before, after = shown.start, len(data.texts) - shown.stop
     for count, x, align in ((before, 0, "right"), (after, 1, "left")):
@@ -125,10 +153,3 @@ def _label_tokens(ax: Axes, data: SideTokens, shown: slice) -> None:
                 f"…+{count}", (x, 0), (6 * x - 3, -9), fontsize=SMALL, ha=align,
                 xycoords="axes fraction", textcoords="offset points", color=MUTED,
             )  # fmt: skip
-
-
-def scale_note(norm: Normalize) -> str:
-    """One line that explains the lanes' scale."""
-    ticks = [t for t in norm_ticks(norm) if t > 0]
-    lines = ", ".join("±" + tick_text(t) for t in ticks)
-    return f"scale: {describe(norm)}; light lines at {lines}"

@@ -59,7 +59,7 @@ def plot_mass(
         place = np.where(masses == 0, zero, masses)
         for y, (good, bad) in enumerate(place):
             ax.plot([good, bad], [y, y], color="#c4c4c4", linewidth=1.6, zorder=1)
-        looks = (("chosen", RAISED, "o", 22), ("rejected", LOWERED, "D", 15))
+        looks = (("chosen", RAISED, "o", 30), ("rejected", LOWERED, "D", 9))
         for column, (side, color, marker, size) in enumerate(looks):
             x, y = place[:, column], np.arange(len(rows))
             ax.scatter(x, y, size, color, marker, label=side, zorder=3, linewidths=0)

@@ -1,7 +1,7 @@
 """Axes for signed numbers over many orders of magnitude, shared by all figures."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from gradlab.plotting.text import number, power_of_ten
 
 WIDE = 30.0  # largest over typical magnitude from which a scale becomes logarithmic
-MAX_DECADES = 6
+MAX_DECADES = 6  # of a colour or lane scale
+AXIS_DECADES = 9  # of an axis
 
 
 def finite(values: Iterable[float]) -> np.ndarray:
@@ -48,7 +49,7 @@ def norm_ticks(norm: Normalize, most: int = 3) -> list[float]:
     """Ticks for `weight_norm`: 0, and at most `most` on each side of it."""
     largest = float(norm.vmax or 1.0)
     if not isinstance(norm, SymLogNorm):
-        return [-largest, -largest / 2, 0.0, largest / 2, largest]
+        return [-largest, 0.0, largest]
     low = round(math.log10(norm.linthresh))
     high = math.floor(math.log10(largest) + 1e-9)
     step = max(1, math.ceil((high - low + 1) / most))
@@ -65,13 +66,6 @@ def tick_text(value: float) -> str:
         sign = "\N{MINUS SIGN}" if value < 0 else ""
         return sign + power_of_ten(round(power))
     return number(value)
-
-
-def describe(norm: Normalize) -> str:
-    """The scale in words, for an axis or a colour bar."""
-    if isinstance(norm, SymLogNorm):
-        return f"symlog, linear within ±{tick_text(norm.linthresh)}"
-    return "linear"
 
 
 def set_weight_axis(
@@ -96,24 +90,44 @@ def set_weight_axis(
     sizes = np.abs(flat[flat != 0])
     if sizes.size == 0 or sizes.max() / sizes.min() < WIDE:
         return
-    low = math.floor(math.log10(sizes.min()))
-    high = math.ceil(math.log10(sizes.max()))
-    powers = [10.0**p for p in range(high, low - 1, -max(1, -(-(high - low) // most)))]
-    ticks = list(powers)
+    high = math.floor(math.log10(sizes.max()))
+    low = max(math.floor(math.log10(np.quantile(sizes, 0.01))), high - AXIS_DECADES)
     if flat.min() > 0:
         set_scale("log")
     else:
         set_scale("symlog", linthresh=10.0**low, linscale=0.5)
-        ticks += [0.0] + [
-            -p for p in powers if flat.min() < 0 and p <= -10 * flat.min()
-        ]
-    axis.set_major_locator(FixedLocator(sorted(ticks)))
+    along = axis.get_transform()
+    start, stop = along.transform(np.array([flat.min(), flat.max()]))
+    ends = np.array([start - 0.06 * (stop - start), stop + 0.06 * (stop - start)])
+    (ax.set_xlim if which == "x" else ax.set_ylim)(*along.inverted().transform(ends))
+    powers = [10.0**p for p in range(high, low - 1, -max(1, -(-(high - low) // most)))]
+    ticks = _spaced(
+        [0.0, *powers, *(-p for p in powers)], along.transform, ends, 0.4 / most
+    )
+    axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
     # Setting the scale put matplotlib's own formatter back.
     axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
 
 
-PROBABILITIES = (1e-12, 1e-9, 1e-6, 1e-3, 0.1, 0.5, 0.9, 0.999, 1 - 1e-6)
+def _spaced(
+    ticks: Iterable[float],
+    place: Callable[[np.ndarray], np.ndarray],
+    ends: np.ndarray,
+    spacing: float,
+) -> list[float]:
+    """Those ticks inside `ends` that keep a distance from the ones before them."""
+    kept: list[tuple[float, float]] = []
+    for tick in ticks:
+        x = float(place(np.array([tick]))[0])
+        near = spacing * (ends[1] - ends[0])
+        if ends[0] <= x <= ends[1] and all(abs(x - other) >= near for other, _ in kept):
+            kept.append((x, tick))
+    return sorted(tick for _, tick in kept)
+
+
+# The first ones have precedence where there is no room for all.
+PROBABILITIES = (0.5, 1e-3, 0.999, 1e-6, 1 - 1e-6, 1e-9, 1e-12, 0.1, 0.9, 0.01, 0.99)
 
 
 def log_odds(logp: Iterable[float]) -> np.ndarray:
@@ -122,17 +136,15 @@ def log_odds(logp: Iterable[float]) -> np.ndarray:
     return logp - np.log(-np.expm1(logp))
 
 
-def set_probability_axis(axis: Axis, odds: Iterable[float]) -> None:
-    """Labels an axis of log-odds with probabilities, as many as fit."""
+def set_probability_axis(
+    axis: Axis, odds: Iterable[float], *, spacing: float = 0.08
+) -> None:
+    """Labels an axis of log-odds with probabilities, `spacing` of its length apart."""
     flat = finite(odds)
-    low, high = (flat.min(), flat.max()) if flat.size else (-7.0, 7.0)
-    marks = [(float(log_odds([math.log(p)])[0]), p) for p in PROBABILITIES]
-    inside = [(x, p) for x, p in marks if low - 0.5 <= x <= high + 0.5]
-    spaced: list[tuple[float, float]] = []
-    for x, p in inside:
-        if not spaced or x - spaced[-1][0] > (high - low) * 0.11:
-            spaced.append((x, p))
-    axis.set_ticks([x for x, _ in spaced], [_probability(p) for _, p in spaced])
+    ends = np.array([flat.min() - 0.5, flat.max() + 0.5] if flat.size else [-7.0, 7.0])
+    chosen = _spaced(PROBABILITIES, lambda p: log_odds(np.log(p)), ends, spacing)
+    places = log_odds(np.log(chosen))
+    axis.set_ticks(list(places), [_probability(p) for p in chosen])
     axis.set_minor_locator(NullLocator())
 
 

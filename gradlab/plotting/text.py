@@ -59,7 +59,7 @@ def _visible_one(character: str, family: str) -> str:
     if category == "Zs":
         return " "
     # Marks that combine would change the width of the character before them.
-    unplaced = category[0] in "CM" or category in ("Zl", "Zp")
+    unplaced = category[0] in "CM" or category in ("Zl", "Zp") or character == "\ufffd"
     if unplaced or ord(character) not in _glyphs(family):
         return MISSING
     return character
@@ -81,19 +81,24 @@ def label(text: str, length: int = 32) -> str:
 
 
 def number(value: float, digits: int = 2) -> str:
-    """A number in few characters: 0.05, 12, 3.2e−5 is written 3.2×10⁻⁵."""
+    """A number in few characters: 0.05, 12, 3.2e-5 as 3.2×10⁻⁵; a dash for NaN."""
     if value != value:
         return "\N{EN DASH}"
-    if value == 0:
-        return "0"
+    if value in (0, float("inf"), float("-inf")):
+        return {0: "0", float("inf"): "∞"}.get(value, "\N{MINUS SIGN}∞")
     mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
     power = int(exponent)
     if -3 <= power < 4:
-        plain = f"{value:.{max(digits - 1 - power, 0)}f}"
-        return plain.replace("-", "\N{MINUS SIGN}")
-    return f"{mantissa}\N{MULTIPLICATION SIGN}{power_of_ten(power)}".replace(
-        "-", "\N{MINUS SIGN}"
-    )
+        shown = _strip(f"{value:.{max(digits - 1 - power, 0)}f}")
+    elif _strip(mantissa) in ("1", "-1"):
+        shown = _strip(mantissa)[:-1] + power_of_ten(power)
+    else:
+        shown = f"{_strip(mantissa)}\N{MULTIPLICATION SIGN}{power_of_ten(power)}"
+    return shown.replace("-", "\N{MINUS SIGN}")
+
+
+def _strip(digits: str) -> str:
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
