@@ -9,109 +9,16 @@ Shape letters beyond those of `gradlab.types`: K key-value heads, G query heads 
 of them (H = K G), C width of one head, F width of the feed-forward layer.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from gradlab.errors import GradlabError
+from gradlab.models.config import DecoderConfig as DecoderConfig
 from gradlab.types import Array
 
 INIT_SCALE = 0.02  # GPT-2's and Llama's standard deviation of initial weights
-_COUNTS = ("vocab_size", "width", "layers", "heads", "ff_width", "max_length")
-_CHOICES = {
-    "norm": ("rms", "layer"),
-    "positions": ("rotary", "learned"),
-    "mlp": ("swiglu", "gelu"),
-    "tied": (True, False),
-    "attention_bias": (True, False),
-    "mlp_bias": (True, False),
-}
-
-
-@dataclass(frozen=True)
-class DecoderConfig:
-    """The shape of a `Decoder`.
-
-    Attributes:
-      vocab_size: V.
-      width: D.
-      layers: number of blocks.
-      heads: H, query heads.
-      ff_width: F, width of the feed-forward layer.
-      max_length: longest sequence that the model accepts, in tokens.
-      kv_heads: K, key-value heads; divides `heads`. None: as many as `heads`.
-      head_dim: C; even under rotary positions. None: width / heads.
-      norm: "rms" or "layer".
-      norm_eps: added to the variance under the square root.
-      positions: "rotary" (rotate-half order, as on the Hugging Face hub) or "learned".
-      rope_base: base of the rotary wavelengths.
-      mlp: "swiglu" or "gelu" (tanh form, as GPT-2).
-      tied: whether the output head is the transposed token embedding.
-      attention_bias: biases on the query, key, value and output projections.
-      mlp_bias: biases on the feed-forward projections.
-
-    Raises:
-      GradlabError: a value is out of range or does not fit another one.
-    """
-
-    vocab_size: int
-    width: int
-    layers: int
-    heads: int
-    ff_width: int
-    max_length: int
-    kv_heads: int | None = None
-    head_dim: int | None = None
-    norm: Literal["rms", "layer"] = "rms"
-    norm_eps: float = 1e-5
-    positions: Literal["rotary", "learned"] = "rotary"
-    rope_base: float = 10000.0
-    mlp: Literal["swiglu", "gelu"] = "swiglu"
-    tied: bool = True
-    attention_bias: bool = False
-    mlp_bias: bool = False
-
-    def __post_init__(self):
-        for name in _COUNTS:
-            self._require(name, _is_count(getattr(self, name)), "a positive integer")
-        for name in ("kv_heads", "head_dim"):
-            valid = getattr(self, name) is None or _is_count(getattr(self, name))
-            self._require(name, valid, "a positive integer or None")
-        for name, choices in _CHOICES.items():
-            self._require(name, getattr(self, name) in choices, f"one of {choices}")
-        for name in ("norm_eps", "rope_base"):
-            positive = 0 < getattr(self, name) < float("inf")
-            self._require(name, positive, "a positive finite number")
-        if self.head_dim is None:
-            self._require("width", self.width % self.heads == 0, "a multiple of heads")
-        fits = self.heads % self.key_value_heads == 0
-        self._require("kv_heads", fits, f"a divisor of heads = {self.heads}")
-        if self.positions == "rotary":
-            self._require("head_dim", self.head_width % 2 == 0, "even (rotary)")
-
-    def _require(self, name: str, holds: bool, expected: str):
-        if not holds:
-            raise GradlabError(
-                f"DecoderConfig: {name} is {getattr(self, name)!r}, expected {expected}"
-            )
-
-    @property
-    def key_value_heads(self) -> int:
-        """K, with the default filled in."""
-        return self.kv_heads or self.heads
-
-    @property
-    def head_width(self) -> int:
-        """C, with the default filled in."""
-        return self.head_dim or self.width // self.heads
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _wide(dtype) -> jnp.dtype:
@@ -179,10 +86,12 @@ class Embed(nnx.Module):
     """The token table, which also serves as the head of a tied model."""
 
     def __init__(self, rows: int, width: int, rngs: nnx.Rngs):
+        """Draws a normal table [rows, width]."""
         init = nnx.initializers.normal(INIT_SCALE)
         self.embedding = nnx.Param(init(rngs.params(), (rows, width)))
 
     def __call__(self, tokens: Array) -> Array:
+        """Ids [...] -> [..., D]; ids out of range are clipped."""
         # The default gather gives NaN for ids out of range: padding must stay finite.
         return jnp.take(self.embedding[...], tokens, axis=0, mode="clip")
 
@@ -195,6 +104,7 @@ class Attention(nnx.Module):
     """Grouped-query causal self-attention."""
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
+        """Draws the four projections."""
         self.config = config
         bias = config.attention_bias
         outer = config.heads * config.head_width
@@ -207,6 +117,7 @@ class Attention(nnx.Module):
         self.out = _linear(outer, config.width, rngs, bias=bias, scale=scale)
 
     def __call__(self, x: Array) -> Array:
+        """[B, T, D] -> [B, T, D]; position t reads positions 0..t."""
         config = self.config
         batch, length, _ = x.shape
         groups, head_dim = config.key_value_heads, config.head_width
@@ -224,6 +135,7 @@ class FeedForward(nnx.Module):
     """SwiGLU (Shazeer 2020, arXiv 2002.05202) or GELU."""
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
+        """Draws two or three projections."""
         self.config = config
         bias, scale = config.mlp_bias, INIT_SCALE * (2 * config.layers) ** -0.5
         if config.mlp == "swiglu":
@@ -232,6 +144,7 @@ class FeedForward(nnx.Module):
         self.down = _linear(config.ff_width, config.width, rngs, bias=bias, scale=scale)
 
     def __call__(self, x: Array) -> Array:
+        """[B, T, D] -> [B, T, D], each position by itself."""
         if self.config.mlp == "swiglu":
             return self.down(jax.nn.silu(self.gate(x)) * self.up(x))
         return self.down(jax.nn.gelu(self.up(x), approximate=True))
@@ -241,12 +154,14 @@ class Block(nnx.Module):
     """One pre-norm residual block."""
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
+        """Draws attention and feed-forward weights."""
         self.attention_norm = _norm(config, rngs)
         self.attention = Attention(config, rngs)
         self.mlp_norm = _norm(config, rngs)
         self.mlp = FeedForward(config, rngs)
 
     def __call__(self, x: Array) -> Array:
+        """[B, T, D] -> [B, T, D]."""
         x = x + self.attention(self.attention_norm(x))
         return x + self.mlp(self.mlp_norm(x))
 
@@ -265,6 +180,7 @@ class Decoder(nnx.Module):
     """
 
     def __init__(self, config: DecoderConfig, *, rngs: nnx.Rngs):
+        """Draws all weights from `rngs`."""
         self.config = config
         self.embed = Embed(config.vocab_size, config.width, rngs)
         if config.positions == "learned":
@@ -297,4 +213,5 @@ class Decoder(nnx.Module):
         return self.embed.attend() if self.config.tied else self.unembed.kernel[...]
 
     def __call__(self, tokens: Array) -> Array:
+        """Tokens [B, T] -> logits [B, T, V]; the logits at t predict token t + 1."""
         return self.hidden(tokens) @ self.head()

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gradlab.models.decoder import Decoder, DecoderConfig
+from gradlab.models.config import DecoderConfig
+from gradlab.models.decoder import Decoder
 from gradlab.types import ApplyFn, Array, Params
 
 
