@@ -86,7 +86,7 @@ def mass_figure(summary: pd.DataFrame, losses: Sequence[str]) -> Figure:
 
 def token_weights_figure(example: pd.DataFrame, losses: Sequence[str]) -> Figure:
     """Lanes of the chosen response above those of the rejected one."""
-    fig = new_figure(DOUBLE_COLUMN, 2 * (lane_height(len(losses)) + 0.8) + 0.15)
+    fig = new_figure(DOUBLE_COLUMN, 2 * (lane_height(len(losses)) + 0.8) + 0.25)
     for side, ax in zip(SIDES, fig.subplots(2, 1), strict=True):
         plot_token_weights(example, losses=losses, side=side, ax=ax)
     fig.supxlabel(LANE_NOTE, fontsize=SMALL)
@@ -125,7 +125,7 @@ def penalty_figure(
         grid[-2, list(grid[-1]).index(ax)].tick_params(labelbottom=True)
     bad = tokens[(tokens["side"] == "rejected") & tokens["loss"].isin(losses)]
     set_weight_axis(panels[0], "y", bad["weight"])
-    set_probability_axis(panels[0].xaxis, log_odds(bad["logp"]), spacing=0.24)
+    set_probability_axis(panels[0].xaxis, log_odds(bad["logp"]), spacing=0.2)
     fig.supxlabel("probability of the rejected token (log-odds scale)", fontsize=8)
     fig.supylabel("weight ∂L/∂log p", fontsize=8)
     return fig

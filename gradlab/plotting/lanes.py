@@ -24,9 +24,9 @@ from gradlab.plotting.text import cut, label, number, visible
 _LANE = 0.24  # inches per loss
 _HALF = 0.42  # half the height of a lane in units of the lane distance
 LANE_NOTE = (
-    "∂L/∂log p of each token; each loss on its own scale, the same for both sides."
-    "  Down, blue: a step raises the token; up, red: it lowers it."
-    "  (log): symlog scale."
+    "∂L/∂log p of each token. Down, blue: a gradient step raises the token; up, red: it"
+    " lowers it.\nEach loss has its own scale, the same for both sides; (log) marks a"
+    " symlog one."
 )
 
 

@@ -62,13 +62,18 @@ def plot_mass(
         looks = (("chosen", RAISED, "o", 30), ("rejected", LOWERED, "D", 9))
         for column, (side, color, marker, size) in enumerate(looks):
             x, y = place[:, column], np.arange(len(rows))
-            ax.scatter(x, y, size, color, marker, label=side, zorder=3, linewidths=0)
+            ax.scatter(
+                x, y, size, color, marker=marker, label=side, zorder=3, linewidths=0
+            )
             _intervals(ax, rows, f"mass_{side}", color)
         _loss_axis(ax, rows["loss"])
         ax.grid(axis="y", linewidth=0.4)
         for y, (good, bad) in enumerate(masses):
             _note(ax, y, number(bad / good) if good > 0 else "–")
-        _note(ax, -0.85, "bad/good")
+        ax.annotate(
+            "bad/good", (1, 1), (30, 5), xycoords="axes fraction", fontsize=SMALL,
+            textcoords="offset points", ha="right", color=INK,
+        )  # fmt: skip
         ax.set_xlabel("mean Σ|∂L/∂log p| per response")
         ax.legend(
             loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=2, handlelength=1,

@@ -14,7 +14,7 @@ from gradlab.plotting.text import number, power_of_ten
 
 WIDE = 30.0  # largest over typical magnitude from which a scale becomes logarithmic
 MAX_DECADES = 6  # of a colour or lane scale
-AXIS_DECADES = 9  # of an axis
+AXIS_DECADES = 12  # of a symlog axis
 
 
 def finite(values: Iterable[float]) -> np.ndarray:
@@ -91,10 +91,12 @@ def set_weight_axis(
     if sizes.size == 0 or sizes.max() / sizes.min() < WIDE:
         return
     high = math.floor(math.log10(sizes.max()))
-    low = max(math.floor(math.log10(np.quantile(sizes, 0.01))), high - AXIS_DECADES)
     if flat.min() > 0:
+        low = math.ceil(math.log10(sizes.min()))
         set_scale("log")
     else:
+        low = math.floor(math.log10(np.quantile(sizes, 0.01)))
+        low = max(low, high - AXIS_DECADES)
         set_scale("symlog", linthresh=10.0**low, linscale=0.5)
     along = axis.get_transform()
     start, stop = along.transform(np.array([flat.min(), flat.max()]))
@@ -137,7 +139,7 @@ def log_odds(logp: Iterable[float]) -> np.ndarray:
 
 
 def set_probability_axis(
-    axis: Axis, odds: Iterable[float], *, spacing: float = 0.08
+    axis: Axis, odds: Iterable[float], *, spacing: float = 0.12
 ) -> None:
     """Labels an axis of log-odds with probabilities, `spacing` of its length apart."""
     flat = finite(odds)
