@@ -1,0 +1,298 @@
+"""Preference pairs: read, validated, never cut and never dropped silently.
+
+Three forms, as in TRL, told apart row by row:
+
+* explicit: strings `prompt`, `chosen`, `rejected`. The full text of a side is the
+  prompt followed directly by the response. The prompt may be empty.
+* implicit: strings `chosen`, `rejected`, each with the prompt in front. The prompt is
+  what both share; it is taken apart on token ids, when the pair is tokenised.
+* conversational: lists of messages {"role": ..., "content": ...}. Either `prompt` is a
+  list too, or the messages that both sides begin with are the prompt. Responses begin
+  with an assistant message. A string `prompt` beside two lists is allowed where it
+  repeats the content of one of the shared messages (UltraFeedback does this).
+
+Other keys of a row are ignored.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from gradlab.data.badrows import (
+    BadRow,
+    BadRowLog,
+    OnBadRow,
+    RowError,
+    require_count,
+    summarise,
+)
+from gradlab.data.sources import (
+    COLUMNS,
+    Row,
+    file_digest,
+    hub_rows,
+    jsonl_rows,
+    open_kind,
+    parquet_rows,
+    require_object,
+    type_name,
+)
+
+Message = dict[str, Any]
+Form = Literal["explicit", "implicit", "conversational"]
+MAX_CHARS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One preference pair as text.
+
+    Attributes:
+      prompt: a string (explicit), a list of messages (conversational), or None where
+        the two responses still hold the prompt (implicit).
+      chosen: the preferred response: a string or a list of messages.
+      rejected: the dispreferred response, of the same type.
+      row: its line (JSON Lines) or row in the source, from 1.
+      form: "explicit", "implicit" or "conversational".
+    """
+
+    prompt: str | list[Message] | None
+    chosen: str | list[Message]
+    rejected: str | list[Message]
+    row: int
+    form: Form
+
+
+@dataclass(frozen=True)
+class PairFile:
+    """The good pairs of a source, and an account of the others.
+
+    Attributes:
+      pairs: in the order of the source; equal pairs are all kept.
+      skipped: rows left out, by reason; empty unless on_bad_row="skip".
+      source: the path or hub id as given.
+      digest: SHA-256 of the file's bytes in hexadecimal; for a hub data set or rows in
+        memory, of the three fields of the rows that were read.
+      examples: the first few rows left out, with number, reason and detail.
+      unit: what a row is called: "line" (JSON Lines) or "row".
+    """
+
+    pairs: list[Pair]
+    skipped: dict[str, int]
+    source: str
+    digest: str
+    examples: list[BadRow] = field(default_factory=list)
+    unit: str = "row"
+
+    def __len__(self) -> int:
+        """How many good pairs there are."""
+        return len(self.pairs)
+
+    def __iter__(self) -> Iterator[Pair]:
+        """The good pairs in order."""
+        return iter(self.pairs)
+
+    def summary(self) -> str:
+        """'1198 pairs; 2 rows left out (2 empty response)'."""
+        left_out = f"; {summarise(self.skipped)}" if self.skipped else ""
+        return f"{len(self.pairs)} pair{'s'[: len(self.pairs) != 1]}{left_out}"
+
+
+def read_pairs(
+    source: str | Path | Iterable[Mapping[str, Any]],
+    *,
+    limit: int | None = None,
+    on_bad_row: OnBadRow = "stop",
+    max_chars: int = MAX_CHARS,
+) -> PairFile:
+    """Reads preference pairs from JSON Lines, Parquet, a hub data set or memory.
+
+    Args:
+      source: a path, a hub id owner/name[/folder][[:config]:split] (see `hub_rows`), or
+        rows in memory. A path that exists wins. Archives are not unpacked.
+      limit: stop after this many good pairs; rows behind them are not looked at.
+      on_bad_row: "stop" raises at the first bad row; "skip" counts it and goes on.
+        Empty lines are no rows and not counted.
+      max_chars: most characters (code points) in each of prompt, chosen and rejected. A
+        longer text is a bad row; nothing is cut.
+
+    Returns:
+      The pairs with counts of what was left out.
+
+    Raises:
+      DataError: an unusable source, no good row, or (with "stop") a bad row.
+      MissingExtraError: a hub id without the package `datasets`.
+
+    Guarantees:
+      Every row of the file up to the limit is a pair, is counted in `skipped`, or has
+      raised. Texts are passed on unchanged. A text is not accepted if it is empty (but
+      for an explicit prompt), holds U+0000 or a lone surrogate.
+
+    Example:
+      >>> import json, tempfile, pathlib
+      >>> path = pathlib.Path(tempfile.mkdtemp(), "pairs.jsonl")
+      >>> row = {"prompt": "2 + 2 =", "chosen": " 4", "rejected": " 5"}
+      >>> _ = path.write_text(json.dumps(row))
+      >>> read_pairs(path).pairs[0].chosen
+      ' 4'
+    """
+    require_count("max_chars", max_chars)
+    if limit is not None:
+        require_count("limit", limit)
+    kind = open_kind(source) if isinstance(source, str | Path) else "rows"
+    name = str(source) if isinstance(source, str | Path) else "rows in memory"
+    log = BadRowLog(name, on_bad_row, "line" if kind == "jsonl" else "row")
+    digest = hashlib.sha256()
+    pairs: list[Pair] = []
+    for number, row in _rows(source, kind, max_chars):
+        try:
+            if isinstance(row, RowError):
+                raise row
+            if kind in ("hub", "rows"):
+                digest.update(_canonical(row))
+            pairs.append(make_pair(row, number, max_chars=max_chars))
+        except RowError as error:
+            log.add(number, error)
+        if len(pairs) == limit:
+            break
+    log.require_some(len(pairs), "preference pairs")
+    sha = file_digest(name) if kind in ("jsonl", "parquet") else digest.hexdigest()
+    return PairFile(pairs, log.counts, name, sha, log.examples, log.unit)
+
+
+def _rows(source: Any, kind: str, max_chars: int) -> Iterator[Row]:
+    if kind == "rows":
+        return ((number, require_object(row)) for number, row in enumerate(source, 1))
+    if kind == "hub":
+        return hub_rows(source)
+    if kind == "parquet":
+        return parquet_rows(source)
+    # A character takes at most 6 bytes as a JSON escape (12 beyond the BMP).
+    return jsonl_rows(source, max_line_bytes=12 * len(COLUMNS) * max_chars + (1 << 20))
+
+
+def _canonical(row: Mapping[str, Any]) -> bytes:
+    known = {key: row[key] for key in COLUMNS if key in row}
+    return json.dumps(known, sort_keys=True, default=str).encode() + b"\n"
+
+
+def make_pair(
+    row: Mapping[str, Any], number: int, *, max_chars: int = MAX_CHARS
+) -> Pair:
+    """Validates one row and tells its form.
+
+    Args:
+      row: an object with `chosen`, `rejected` and perhaps `prompt`.
+      number: the row's number in its source, from 1.
+      max_chars: most characters of each text.
+
+    Raises:
+      RowError: with a reason and what was found.
+    """
+    missing = [key for key in ("chosen", "rejected") if key not in row]
+    if missing:
+        found = ", ".join(repr(str(key)[:40]) for key in list(row)[:8]) or "no key"
+        detail = f"found {found}, expected {' and '.join(map(repr, missing))} too"
+        raise RowError("key missing", detail)
+    texts = {key: row[key] for key in COLUMNS if key in row}
+    if isinstance(row["chosen"], list) or isinstance(row["rejected"], list):
+        pair = _conversation(texts, number, max_chars)
+    else:
+        for key, text in texts.items():
+            check_text(key, text, max_chars)
+        form: Form = "explicit" if "prompt" in texts else "implicit"
+        pair = Pair(row.get("prompt"), row["chosen"], row["rejected"], number, form)
+    for key, response in (("chosen", pair.chosen), ("rejected", pair.rejected)):
+        if not any(
+            part if isinstance(part, str) else part["content"] for part in response
+        ):
+            where = " after the prompt" if pair.form == "conversational" else ""
+            detail = f"{key!r} is empty{where}, expected at least one character"
+            raise RowError("empty response", detail)
+    if pair.chosen == pair.rejected:
+        raise RowError("identical pair", "'chosen' and 'rejected' are the same")
+    return pair
+
+
+def check_text(key: str, text: object, max_chars: int) -> None:
+    """Raises RowError unless the value is a string that a tokenizer takes whole."""
+    if not isinstance(text, str):
+        detail = f"{key!r} is {type_name(text)}, expected a string"
+        raise RowError("not a string", detail)
+    if len(text) > max_chars:
+        detail = f"{key!r} has {len(text):,} characters, expected at most {max_chars:,}"
+        raise RowError("too long", detail)
+    # Software in C takes U+0000 for the end of a text, so a later cut would be silent.
+    if (place := text.find("\0")) >= 0:
+        detail = f"{key!r} holds U+0000 at character {place + 1}, expected text without"
+        raise RowError("NUL character", detail)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        detail = (
+            f"{key!r} holds the lone surrogate U+{ord(text[error.start]):04X} at"
+            f" character {error.start + 1}, expected whole code points"
+        )
+        raise RowError("not encodable as UTF-8", detail) from error
+
+
+def _conversation(texts: dict[str, Any], number: int, max_chars: int) -> Pair:
+    sides = [_messages(key, texts[key], max_chars) for key in ("chosen", "rejected")]
+    prompt = texts.get("prompt")
+    if isinstance(prompt, list):
+        prompt = _messages("prompt", prompt, max_chars)
+    else:
+        shared = _shared_messages(*sides)
+        named = texts.get("prompt")
+        if "prompt" in texts:
+            check_text("prompt", named, max_chars)
+            if named not in [message["content"] for message in sides[0][:shared]]:
+                detail = "'prompt' is a string that no shared message repeats"
+                raise RowError("prompts differ", detail)
+        prompt, *sides = sides[0][:shared], *(side[shared:] for side in sides)
+    chosen, rejected = sides
+    if chosen != rejected:
+        for key, side in zip(("chosen", "rejected"), sides, strict=True):
+            if side and side[0]["role"] != "assistant":
+                detail = (
+                    f"after the prompt {key!r} goes on with role"
+                    f" {side[0]['role'][:40]!r}, expected 'assistant'"
+                )
+                raise RowError("prompts differ", detail)
+    return Pair(prompt, chosen, rejected, number, "conversational")
+
+
+def _shared_messages(chosen: list[Message], rejected: list[Message]) -> int:
+    pairs = zip(chosen, rejected, strict=False)
+    shared = next((n for n, (one, other) in enumerate(pairs) if one != other), None)
+    if shared is None:
+        shared = min(len(chosen), len(rejected))
+    return shared if chosen != rejected else shared - 1
+
+
+def _messages(key: str, found: object, max_chars: int) -> list[Message]:
+    if not isinstance(found, list):
+        detail = f"{key!r} is {type_name(found)}, expected a list of messages"
+        raise RowError("malformed message", detail)
+    messages = []
+    for place, message in enumerate(found, 1):
+        where = f"{key} message {place}"
+        if not isinstance(message, dict):
+            detail = f"{where} is {type_name(message)}, expected an object"
+            raise RowError("malformed message", detail)
+        # Parquet fills keys that other messages have with null.
+        message = {name: value for name, value in message.items() if value is not None}
+        for name in ("role", "content"):
+            if name not in message:
+                detail = f"{where} lacks {name!r}, expected role and content"
+                raise RowError("malformed message", detail)
+            check_text(f"{where} {name}", message[name], max_chars)
+        messages.append(message)
+    total = sum(len(message["content"]) for message in messages)
+    if total > max_chars:
+        detail = f"{key!r} has {total:,} characters, expected at most {max_chars:,}"
+        raise RowError("too long", detail)
+    return messages
