@@ -5,6 +5,9 @@ from gradlab.models.decoder import DecoderConfig as DecoderConfig
 from gradlab.models.functional import LanguageModel as LanguageModel
 from gradlab.models.functional import build as build
 from gradlab.models.functional import language_model as language_model
+from gradlab.models.hub import load_model as load_model
+from gradlab.models.hub import resolve_folder as resolve_folder
+from gradlab.models.hub import save_model as save_model
 from gradlab.models.logps import response_logps as response_logps
 from gradlab.models.logps import response_stats as response_stats
 from gradlab.models.logps import token_logps as token_logps

@@ -36,6 +36,7 @@ class Batch(Protocol):
     @property
     def width(self) -> int:
         """Columns of the result, at least the longest response."""
+        ...
 
 
 def score_batches(
