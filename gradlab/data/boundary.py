@@ -53,7 +53,7 @@ def _texts(pair: Pair, tokenizer: Tokenizer) -> _Texts | RowError:
             return RowError("chat template", str(error))
         except RowError as error:
             return error
-    prompt = pair.prompt if pair.form == "explicit" else None
+    prompt = pair.prompt if isinstance(pair.prompt, str) else None
     front = prompt or ""
     return _Texts(prompt, f"{front}{pair.chosen}", f"{front}{pair.rejected}")
 
@@ -91,8 +91,11 @@ def _split(
 ) -> Ids | RowError:
     """Takes prompt and responses apart on ids."""
     if texts.prompt is None:
+        if chosen == rejected:
+            detail = "the responses have the same ids, expected them to differ"
+            return RowError("identical as tokens", detail)
         shared = shared_length(chosen, rejected)
-        if shared == min(len(chosen), len(rejected)) and chosen != rejected:
+        if shared == min(len(chosen), len(rejected)):
             detail = "one of 'chosen' and 'rejected' begins with all of the other"
             return RowError("empty response", f"{detail}, so the prompt has no end")
         return chosen[:shared], chosen[shared:], rejected[shared:], False

@@ -29,6 +29,7 @@ from gradlab.data.badrows import (
     require_count,
     summarise,
 )
+from gradlab.data.fields import MAX_CHARS, Message, check_messages, check_text
 from gradlab.data.sources import (
     COLUMNS,
     Row,
@@ -38,12 +39,10 @@ from gradlab.data.sources import (
     open_kind,
     parquet_rows,
     require_object,
-    type_name,
 )
+from gradlab.errors import DataError
 
-Message = dict[str, Any]
 Form = Literal["explicit", "implicit", "conversational"]
-MAX_CHARS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -142,8 +141,10 @@ def read_pairs(
     require_count("max_chars", max_chars)
     if limit is not None:
         require_count("limit", limit)
-    kind = open_kind(source) if isinstance(source, str | Path) else "rows"
-    name = str(source) if isinstance(source, str | Path) else "rows in memory"
+    if isinstance(source, str | Path):
+        kind, name = open_kind(source), str(source)
+    else:
+        kind, name = "rows", "rows in memory"
     log = BadRowLog(name, on_bad_row, "line" if kind == "jsonl" else "row")
     digest = hashlib.sha256()
     pairs: list[Pair] = []
@@ -165,6 +166,11 @@ def read_pairs(
 
 def _rows(source: Any, kind: str, max_chars: int) -> Iterator[Row]:
     if kind == "rows":
+        if isinstance(source, Mapping) or not isinstance(source, Iterable):
+            found = type(source).__name__
+            raise DataError(
+                f"source: found {found}, expected a path or a list of rows."
+            )
         return ((number, require_object(row)) for number, row in enumerate(source, 1))
     if kind == "hub":
         return hub_rows(source)
@@ -176,7 +182,7 @@ def _rows(source: Any, kind: str, max_chars: int) -> Iterator[Row]:
 
 def _canonical(row: Mapping[str, Any]) -> bytes:
     known = {key: row[key] for key in COLUMNS if key in row}
-    return json.dumps(known, sort_keys=True, default=str).encode() + b"\n"
+    return json.dumps(known, skipkeys=True, default=str).encode() + b"\n"
 
 
 def make_pair(
@@ -217,33 +223,13 @@ def make_pair(
     return pair
 
 
-def check_text(key: str, text: object, max_chars: int) -> None:
-    """Raises RowError unless the value is a string that a tokenizer takes whole."""
-    if not isinstance(text, str):
-        detail = f"{key!r} is {type_name(text)}, expected a string"
-        raise RowError("not a string", detail)
-    if len(text) > max_chars:
-        detail = f"{key!r} has {len(text):,} characters, expected at most {max_chars:,}"
-        raise RowError("too long", detail)
-    # Software in C takes U+0000 for the end of a text, so a later cut would be silent.
-    if (place := text.find("\0")) >= 0:
-        detail = f"{key!r} holds U+0000 at character {place + 1}, expected text without"
-        raise RowError("NUL character", detail)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        detail = (
-            f"{key!r} holds the lone surrogate U+{ord(text[error.start]):04X} at"
-            f" character {error.start + 1}, expected whole code points"
-        )
-        raise RowError("not encodable as UTF-8", detail) from error
-
-
 def _conversation(texts: dict[str, Any], number: int, max_chars: int) -> Pair:
-    sides = [_messages(key, texts[key], max_chars) for key in ("chosen", "rejected")]
+    sides = [
+        check_messages(key, texts[key], max_chars) for key in ("chosen", "rejected")
+    ]
     prompt = texts.get("prompt")
     if isinstance(prompt, list):
-        prompt = _messages("prompt", prompt, max_chars)
+        prompt = check_messages("prompt", prompt, max_chars)
     else:
         shared = _shared_messages(*sides)
         named = texts.get("prompt")
@@ -271,28 +257,3 @@ def _shared_messages(chosen: list[Message], rejected: list[Message]) -> int:
     if shared is None:
         shared = min(len(chosen), len(rejected))
     return shared if chosen != rejected else shared - 1
-
-
-def _messages(key: str, found: object, max_chars: int) -> list[Message]:
-    if not isinstance(found, list):
-        detail = f"{key!r} is {type_name(found)}, expected a list of messages"
-        raise RowError("malformed message", detail)
-    messages = []
-    for place, message in enumerate(found, 1):
-        where = f"{key} message {place}"
-        if not isinstance(message, dict):
-            detail = f"{where} is {type_name(message)}, expected an object"
-            raise RowError("malformed message", detail)
-        # Parquet fills keys that other messages have with null.
-        message = {name: value for name, value in message.items() if value is not None}
-        for name in ("role", "content"):
-            if name not in message:
-                detail = f"{where} lacks {name!r}, expected role and content"
-                raise RowError("malformed message", detail)
-            check_text(f"{where} {name}", message[name], max_chars)
-        messages.append(message)
-    total = sum(len(message["content"]) for message in messages)
-    if total > max_chars:
-        detail = f"{key!r} has {total:,} characters, expected at most {max_chars:,}"
-        raise RowError("too long", detail)
-    return messages
