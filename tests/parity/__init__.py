@@ -1,0 +1,1 @@
+"""Parity with other software's live code; needs the extra `parity`."""
