@@ -1,10 +1,13 @@
 """Axes-level plots of losses' gradients: take data and `ax`, return `ax`."""
 
 from gradlab.plotting.comparison import comparison_figures as comparison_figures
+from gradlab.plotting.curves import plot_length_curves as plot_length_curves
+from gradlab.plotting.curves import plot_net_weight as plot_net_weight
 from gradlab.plotting.curves import plot_penalty_curves as plot_penalty_curves
 from gradlab.plotting.curves import plot_penalty_scatter as plot_penalty_scatter
 from gradlab.plotting.heat import plot_token_heat as plot_token_heat
 from gradlab.plotting.lanes import plot_token_weights as plot_token_weights
+from gradlab.plotting.logits import plot_logit_bars as plot_logit_bars
 from gradlab.plotting.masses import plot_mass as plot_mass
 from gradlab.plotting.masses import plot_region_shares as plot_region_shares
 from gradlab.plotting.pairs import example_pair as example_pair

@@ -1,6 +1,6 @@
 """The set of figures that a comparison of losses shows, from its two tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -30,8 +30,9 @@ from gradlab.plotting.style import (
     new_figure,
     paper_style,
 )
-from gradlab.tables import require_columns
+from gradlab.tables import require_columns, select
 
+FIGURES = ("mass", "token_weights", "token_heat", "penalty")
 HEAT_LOSSES = 4
 _HEAT_WIDTH = 0.96 * DOUBLE_COLUMN
 
@@ -42,6 +43,8 @@ def comparison_figures(
     *,
     pair: int | None = None,
     losses: Sequence[str] | None = None,
+    styles: Mapping[str, LineStyle] | None = None,
+    include: Sequence[str] = FIGURES,
 ) -> dict[str, Figure]:
     """All figures of one comparison, by name.
 
@@ -50,6 +53,8 @@ def comparison_figures(
       summary: one row per loss.
       pair: the pair whose tokens are shown; `example_pair` chooses by default.
       losses: which, in order; those of the summary by default.
+      styles: from `loss_styles`, to share colours with further figures.
+      include: which figures, by the names below.
     Returns:
       mass: total weight on chosen and rejected tokens, and where it lies;
       token_weights: weights along the tokens of the example pair;
@@ -62,16 +67,16 @@ def comparison_figures(
     names = loss_names(summary, losses)
     loss_names(tokens, names)
     number = example_pair(tokens) if pair is None else pair
-    example = tokens[tokens["pair"] == number]
-    example = example[example["loss"].isin(names)]
+    example = select(tokens, pair=number, loss=names)
     require_columns(example, (), f"pair {number} of the tokens table")
+    makers: Mapping[str, Callable[[], Figure]] = {
+        "mass": lambda: mass_figure(summary, names),
+        "token_weights": lambda: token_weights_figure(example, names),
+        "token_heat": lambda: token_heat_figure(example, names),
+        "penalty": lambda: penalty_figure(tokens, names, styles or loss_styles(names)),
+    }
     with paper_style():
-        return {
-            "mass": mass_figure(summary, names),
-            "token_weights": token_weights_figure(example, names),
-            "token_heat": token_heat_figure(example, names),
-            "penalty": penalty_figure(tokens, names, loss_styles(names)),
-        }
+        return {name: makers[name]() for name in include}
 
 
 def mass_figure(summary: pd.DataFrame, losses: Sequence[str]) -> Figure:
@@ -111,7 +116,8 @@ def penalty_figure(
     tokens: pd.DataFrame, losses: Sequence[str], styles: Mapping[str, LineStyle]
 ) -> Figure:
     """A panel per loss: weight of each rejected token against its probability."""
-    columns = min(4, len(losses))
+    # Three or four columns, whichever leaves fewer empty places.
+    columns = min(len(losses), 3 if -len(losses) % 3 < -len(losses) % 4 else 4)
     rows = -(-len(losses) // columns)
     fig = new_figure(DOUBLE_COLUMN, 1.15 * rows + 0.35)
     grid = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
@@ -123,7 +129,7 @@ def penalty_figure(
     for ax in panels[len(losses) :]:
         ax.set_visible(False)
         grid[-2, list(grid[-1]).index(ax)].tick_params(labelbottom=True)
-    bad = tokens[(tokens["side"] == "rejected") & tokens["loss"].isin(losses)]
+    bad = select(tokens, side="rejected", loss=list(losses))
     set_weight_axis(panels[0], "y", bad["weight"])
     set_probability_axis(panels[0].xaxis, log_odds(bad["logp"]), spacing=0.2)
     fig.supxlabel("probability of the rejected token (log-odds scale)", fontsize=8)

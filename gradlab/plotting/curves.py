@@ -17,6 +17,7 @@ from gradlab.plotting.scales import (
 )
 from gradlab.plotting.style import (
     DOUBLE_COLUMN,
+    INK,
     MUTED,
     SINGLE_COLUMN,
     LineStyle,
@@ -25,7 +26,7 @@ from gradlab.plotting.style import (
     paper_style,
 )
 from gradlab.plotting.text import label
-from gradlab.tables import require_columns
+from gradlab.tables import require_columns, select
 
 MAX_POINTS = 600  # dots of one loss in a scatter plot
 
@@ -55,12 +56,12 @@ def plot_penalty_curves(
     """
     names = loss_names(_with_odds(curves), losses)
     rows = _with_odds(curves)
-    rows = rows[rows["loss"].isin(names)]
+    rows = select(rows, loss=names)
     styles = styles or loss_styles(names)
     with paper_style():
         ax = axes_or_new(ax, DOUBLE_COLUMN * 0.72, 2.4)
         for number, name in enumerate(names):
-            curve = rows[rows["loss"] == name].sort_values("odds")
+            curve = select(rows, loss=name).sort_values("odds")
             _draw_curve(ax, curve, styles[name], number, len(names))
         set_probability_axis(ax.xaxis, rows["odds"])
         set_weight_axis(ax, "y", rows["weight"])
@@ -83,23 +84,22 @@ def _with_odds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw_curve(
-    ax: Axes, curve: pd.DataFrame, style: LineStyle, number: int, count: int
+    ax: Axes,
+    curve: pd.DataFrame,
+    style: LineStyle,
+    number: int,
+    count: int,
+    x: str = "odds",
 ) -> None:
     # Curves of different losses may coincide: markers at staggered places show both.
     step = max(len(curve) // 5, 1)
     ax.plot(
-        curve["odds"], curve["weight"], color=style.color, linestyle=style.dashes,
+        curve[x], curve["weight"], color=style.color, linestyle=style.dashes,
         marker=style.marker, markevery=(number * step // max(count, 1), step),
     )  # fmt: skip
     if {"low", "high"} <= set(curve.columns):
-        ax.fill_between(
-            curve["odds"],
-            curve["low"],
-            curve["high"],
-            color=style.color,
-            alpha=0.15,
-            lw=0,
-        )
+        band = {"color": style.color, "alpha": 0.15, "linewidth": 0}
+        ax.fill_between(curve[x], curve["low"], curve["high"], **band)
 
 
 def add_loss_legend(
@@ -141,7 +141,7 @@ def plot_penalty_scatter(
     """
     require_columns(tokens, ("loss", "side", "logp", "weight"), "the tokens table")
     (name,) = loss_names(tokens, [loss] if loss is not None else None)[:1]
-    rows = tokens[(tokens["loss"] == name) & (tokens["side"] == side)]
+    rows = select(tokens, loss=name, side=side)
     if rows.empty:
         raise GradlabError(f"the tokens table has no {side} tokens for {name!r}")
     rows = _with_odds(rows.iloc[:: -(-len(rows) // MAX_POINTS)])
@@ -158,4 +158,91 @@ def plot_penalty_scatter(
         ax.set_title(label(name, 24), parse_math=False, fontsize=7, pad=2)
         ax.set_xlabel(f"probability of the {side} token")
         ax.set_ylabel("∂L/∂log p")
+    return ax
+
+
+def plot_net_weight(
+    curves: pd.DataFrame,
+    *,
+    losses: Sequence[str] | None = None,
+    styles: Mapping[str, LineStyle] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Net weight of a token that both responses share, against its probability.
+
+    The sum of the chosen and the rejected weight of a common-prefix token: below 0 a
+    gradient step raises it, above it lowers it. A ring marks each change of sign.
+
+    Args:
+      curves: columns `loss`, `weight` (the net weight), and `p` or `logp`.
+      losses: which, in order; all by default.
+      styles: from `loss_styles`, to share colours with other figures.
+      ax: where to draw; a new figure of page width by default.
+    Returns:
+      The axes, with a legend at its right.
+    Raises:
+      GradlabError: a column is missing, or a loss is unknown.
+    """
+    with paper_style():
+        ax = plot_penalty_curves(curves, losses=losses, styles=styles, ax=ax)
+        rows = _with_odds(curves)
+        for name in loss_names(curves, losses):
+            curve = select(rows, loss=name).sort_values("odds")
+            odds, weight = np.asarray(curve["odds"]), np.asarray(curve["weight"], float)
+            for place in _sign_changes(odds, weight):
+                ax.plot(place, 0, "o", ms=7, mfc="none", mec=INK, mew=0.9, zorder=5)
+        known = finite(rows["weight"])
+        if known.size and known.min() < 0:  # linear where the signs compete
+            set_weight_axis(ax, "y", known, threshold=-known.min())
+        ax.set_xlabel("probability of the shared token (log-odds scale)")
+        ax.set_ylabel("net weight, chosen + rejected")
+    return ax
+
+
+def _sign_changes(x: np.ndarray, y: np.ndarray) -> list[float]:
+    """Where y crosses 0 for good, linear between its nonzero neighbours."""
+    x, y = x[y != 0], y[y != 0]
+    left = np.flatnonzero(y[:-1] * y[1:] < 0)
+    part = y[left] / (y[left] - y[left + 1])
+    return list(x[left] + part * (x[left + 1] - x[left]))
+
+
+def plot_length_curves(
+    curves: pd.DataFrame,
+    *,
+    losses: Sequence[str] | None = None,
+    styles: Mapping[str, LineStyle] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Weight of the rejected response against its length, one curve per loss.
+
+    Args:
+      curves: columns `loss`, `length` (tokens), `weight`; with `low` and `high` a
+        band is drawn.
+      losses: which, in order; all by default.
+      styles: from `loss_styles`, to share colours with other figures.
+      ax: where to draw; a new figure of page width by default.
+    Returns:
+      The axes, with a legend at its right.
+    Raises:
+      GradlabError: a column is missing, or a loss is unknown.
+    """
+    require_columns(curves, ("loss", "length", "weight"), "the table of curves")
+    names = loss_names(curves, losses)
+    rows = select(curves, loss=names)
+    styles = styles or loss_styles(names)
+    with paper_style():
+        ax = axes_or_new(ax, DOUBLE_COLUMN * 0.72, 2.4)
+        for number, name in enumerate(names):
+            curve = select(rows, loss=name).sort_values("length")
+            _draw_curve(ax, curve, styles[name], number, len(names), "length")
+        ax.set_xscale("log", base=2)
+        lengths = sorted(set(rows["length"]))
+        powers = [n for n in lengths if n > 0 and float(np.log2(n)).is_integer()]
+        ax.set_xticks(powers or lengths[:6], [f"{n:g}" for n in powers or lengths[:6]])
+        ax.minorticks_off()
+        set_weight_axis(ax, "y", rows["weight"])
+        ax.set_xlabel("tokens in the rejected response")
+        ax.set_ylabel("weight on the response, Σ ∂L/∂log p")
+        add_loss_legend(ax, names, styles)
     return ax

@@ -135,7 +135,7 @@ def plot_token_heat(
         columns, row = _columns(width or _width(ax)), _HEAD
         ax.text(0, 0.7, label(name), fontsize=8, va="baseline", parse_math=False)
         for side, data in zip(SIDES, sides, strict=True):
-            ax.text(0, row + 0.5, side, va="center", fontsize=SMALL, fontweight="bold")
+            ax.text(0, row + 0.7, side, fontsize=SMALL, color=MUTED, va="baseline")
             row = _draw_side(ax, data, norm, columns, row + 1, max_rows) + _GAP
         ax.set_xlim(0, columns)
         ax.set_ylim(row, 0)

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from gradlab.errors import GradlabError
-from gradlab.plotting.pairs import loss_names
+from gradlab.plotting.pairs import loss_names, unique
 from gradlab.plotting.scales import finite, power_of_ten, tick_text
 from gradlab.plotting.style import (
     INK,
@@ -66,7 +66,7 @@ def plot_mass(
                 x, y, size, color, marker=marker, label=side, zorder=3, linewidths=0
             )
             _intervals(ax, rows, f"mass_{side}", color)
-        _loss_axis(ax, rows["loss"])
+        _loss_axis(ax, list(rows["loss"]))
         ax.grid(axis="y", linewidth=0.4)
         for y, (good, bad) in enumerate(masses):
             _note(ax, y, number(bad / good) if good > 0 else "–")
@@ -115,14 +115,12 @@ def _loss_rows(
 ) -> pd.DataFrame:
     """One row per loss in the wanted order."""
     require_columns(summary, ["loss", *columns], "the summary table")
-    if summary["loss"].duplicated().any():
-        twice = summary["loss"][summary["loss"].duplicated()].iloc[0]
-        raise GradlabError(f"the summary table has more than one row for {twice!r}")
-    names = loss_names(summary, losses)
-    return summary.set_index(summary["loss"].astype(str)).loc[names]
+    if len(unique(summary, "loss")) < len(summary):
+        raise GradlabError("the summary table has more than one row for a loss")
+    return summary.set_index("loss", drop=False).reindex(loss_names(summary, losses))
 
 
-def _loss_axis(ax: Axes, names: pd.Series) -> None:
+def _loss_axis(ax: Axes, names: Sequence[str]) -> None:
     ax.set_yticks(range(len(names)), [label(n, 22) for n in names], parse_math=False)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
@@ -171,7 +169,7 @@ def plot_region_shares(
     known = np.isfinite(shares).all(axis=1)
     wrong = known & (np.abs(shares.sum(axis=1) - 1) > 1e-3)
     if wrong.any():
-        loss, total = rows["loss"].iloc[wrong.argmax()], shares[wrong.argmax()].sum()
+        loss, total = list(rows["loss"])[wrong.argmax()], shares[wrong.argmax()].sum()
         raise GradlabError(f"the shares of {loss!r} sum to {total:g}, not to 1")
     with paper_style():
         ax = axes_or_new(ax, SINGLE_COLUMN, ROW * len(rows) + 0.75)
@@ -179,14 +177,14 @@ def plot_region_shares(
         for column, (color, name) in enumerate(_SHARE_LOOK):
             width = np.where(known, shares[:, column], 0.0)
             ax.barh(np.arange(len(rows)), width, 0.72, left, color=color, label=name)
-            for y in np.flatnonzero(width >= 0.07):
+            for y in np.flatnonzero(width >= 0.07).tolist():
                 percent = f"{100 * width[y]:.0f}"
                 x = left[y] + width[y] / 2
                 ax.text(x, y, percent, ha="center", va="center", fontsize=SMALL)
             left += width
-        for y in np.flatnonzero(~known):
+        for y in np.flatnonzero(~known).tolist():
             ax.text(0.01, y, "no weight", va="center", fontsize=SMALL, color=MUTED)
-        _loss_axis(ax, rows["loss"])
+        _loss_axis(ax, list(rows["loss"]))
         ax.set_xlim(0, 1)
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
         ax.set_xlabel("share of Σ|∂L/∂log p| (%)")

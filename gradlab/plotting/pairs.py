@@ -7,13 +7,13 @@ side, position, token, region, loss, weight` and others; see `TOKEN_COLUMNS`.
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from gradlab.errors import GradlabError
-from gradlab.tables import require_columns
+from gradlab.tables import require_columns, select
 
 Side = Literal["chosen", "rejected"]
 SIDES: tuple[Side, Side] = ("chosen", "rejected")
@@ -37,13 +37,18 @@ class SideTokens:
     first: int | None
 
 
+def unique(table: pd.DataFrame, column: str) -> list[Any]:
+    """The values of a column in order of appearance."""
+    return list(dict.fromkeys(np.asarray(table[column]).tolist()))
+
+
 def loss_names(table: pd.DataFrame, losses: Sequence[str] | None = None) -> list[str]:
     """The losses of a table in order of appearance, or `losses` when it has them all.
 
     Raises:
       GradlabError: a name that the table lacks; the message gives the near misses.
     """
-    known = list(map(str, pd.unique(table["loss"])))
+    known = list(map(str, unique(table, "loss")))
     for loss in losses or ():
         if loss not in known:
             near = difflib.get_close_matches(loss, known) or known
@@ -67,22 +72,22 @@ def side_tokens(tokens: pd.DataFrame, side: str, losses: Sequence[str]) -> SideT
     require_columns(tokens, TOKEN_COLUMNS, "the tokens table")
     if side not in SIDES:
         raise GradlabError(f"side is 'chosen' or 'rejected', found {side!r}")
-    pairs = pd.unique(tokens["pair"])
+    pairs = unique(tokens, "pair")
     if len(pairs) != 1:
         raise GradlabError(
             f"one pair can be drawn, found the rows of {len(pairs)} pairs"
         )
-    rows = tokens[tokens["side"] == side].sort_values("position", kind="stable")
-    base = rows[rows["loss"] == losses[0]]
+    rows = select(tokens, side=side).sort_values("position", kind="stable")
+    base = select(rows, loss=losses[0])
     if base.empty:
         raise GradlabError(f"pair {pairs[0]} has no {side} tokens for {losses[0]!r}")
     weights = []
     for loss in losses:
-        own = rows[rows["loss"] == loss]
+        own = select(rows, loss=loss)
         if not np.array_equal(own["position"], base["position"]):
             raise GradlabError(f"{loss!r} lacks some {side} tokens of pair {pairs[0]}")
-        weights.append(own["weight"].to_numpy(float))
-    first = np.flatnonzero(base["region"].to_numpy(str) == "first")
+        weights.append(np.asarray(own["weight"], float))
+    first = np.flatnonzero(np.asarray(base["region"], str) == "first")
     return SideTokens(
         [str(text) for text in base["token"]],
         np.stack(weights),
@@ -113,20 +118,32 @@ def example_pair(tokens: pd.DataFrame, *, longest: int = READABLE) -> int:
       longest: tokens of the longer side.
     """
     require_columns(tokens, TOKEN_COLUMNS, "the tokens table")
-    one = tokens[tokens["loss"] == tokens["loss"].iloc[0]]
-    differs = one["region"].isin(["first", "middle"])
-    shape = pd.DataFrame({"pair": one["pair"], "side": one["side"], "differs": differs})
-    sides = shape.groupby(["pair", "side"], observed=True)["differs"].agg(
-        ["size", "sum"]
+    one = select(tokens, loss=unique(tokens, "loss")[0])
+    shape = pd.DataFrame(
+        {
+            "pair": one["pair"],
+            "side": one["side"],
+            "differs": np.isin(np.asarray(one["region"], str), ["first", "middle"]),
+        }
     )
-    pairs = sides.groupby("pair").agg(length=("size", "max"), all=("size", "sum"))
-    pairs["share"] = sides.groupby("pair")["sum"].sum() / pairs["all"]
-    short = pairs[pairs["length"] <= longest]
-    if short.empty:
-        short = pairs[pairs["length"] <= pairs["length"].quantile(0.05)]
-    spread = short[["length", "share"]]
-    distance = (spread - spread.median()).abs() / (spread.std().fillna(0) + 1e-9)
-    return int(distance.sum(axis=1).idxmin())
+    sides = shape.groupby(["pair", "side"], observed=True).agg(
+        length=("differs", "size"), differing=("differs", "sum")
+    )
+    pairs = sides.groupby("pair").agg(
+        length=("length", "max"),
+        total=("length", "sum"),
+        differing=("differing", "sum"),
+    )
+    length = pairs["length"].to_numpy(float)
+    share = (pairs["differing"] / pairs["total"]).to_numpy(float)
+    short = length <= longest
+    if not short.any():
+        short = length <= np.quantile(length, 0.05)
+    distance = np.zeros(len(pairs))
+    for values in (length, share):
+        spread = np.std(values[short]) + 1e-9
+        distance += np.abs(values - np.median(values[short])) / spread
+    return int(pairs.index[np.argmin(np.where(short, distance, np.inf))])
 
 
 def contrasting_losses(

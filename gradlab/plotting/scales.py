@@ -69,7 +69,12 @@ def tick_text(value: float) -> str:
 
 
 def set_weight_axis(
-    ax: Axes, which: Literal["x", "y"], values: Iterable[float], *, most: int = 4
+    ax: Axes,
+    which: Literal["x", "y"],
+    values: Iterable[float],
+    *,
+    most: int = 4,
+    threshold: float | None = None,
 ) -> None:
     """Puts one axis on the scale that suits `values`: log, symlog or linear.
 
@@ -81,6 +86,8 @@ def set_weight_axis(
       which: its x or its y axis.
       values: everything that will be drawn along it.
       most: at most about so many ticks on each side of 0.
+      threshold: where a symlog axis becomes linear; by default under the decade of the
+        smallest magnitudes.
     """
     axis, set_scale = (
         (ax.xaxis, ax.set_xscale) if which == "x" else (ax.yaxis, ax.set_yscale)
@@ -97,7 +104,10 @@ def set_weight_axis(
     else:
         low = math.floor(math.log10(np.quantile(sizes, 0.01)))
         low = max(low, high - AXIS_DECADES)
-        set_scale("symlog", linthresh=10.0**low, linscale=0.5)
+        if threshold:
+            low = min(math.floor(math.log10(threshold)), high)
+        linear = 1.0 if threshold else 0.5  # in decades
+        set_scale("symlog", linthresh=10.0**low, linscale=linear)
     along = axis.get_transform()
     start, stop = along.transform(np.array([flat.min(), flat.max()]))
     ends = np.array([start - 0.06 * (stop - start), stop + 0.06 * (stop - start)])

@@ -15,15 +15,18 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
 from gradlab.tables import stage
 
 SINGLE_COLUMN = 3.25  # inches
 DOUBLE_COLUMN = 6.75  # inches
+DPI = 300  # of PNG files and of dots inside PDF files
 SMALL = 6.5  # points: annotations and token text
 
-STYLE: Mapping[str, Any] = MappingProxyType(
+STYLE: Mapping[Any, Any] = MappingProxyType(
     {
         "font.family": ["DejaVu Sans"],
         "font.size": 8,
@@ -108,7 +111,7 @@ def loss_styles(losses: Iterable[str]) -> dict[str, LineStyle]:
 @contextlib.contextmanager
 def paper_style() -> Iterator[None]:
     """Draws what is made inside the block in the paper style."""
-    with mpl.rc_context(dict(STYLE)):
+    with mpl.rc_context({**STYLE}):
         yield
 
 
@@ -144,12 +147,38 @@ def save_figure(
     """
     stem = Path(stem)
     paths = []
-    with paper_style(), stage(stem.parent) as staged:
+    with paper_style(), stage(stem.parent) as staged, _laid_out(fig):
         for kind in formats:
             name = f"{stem.name}.{kind}"
-            fig.savefig(staged / name, dpi=300, metadata=_metadata(kind, source))
+            _print(fig, staged / name, kind, _metadata(kind, source))
             paths.append(stem.parent / name)
     return paths
+
+
+@contextlib.contextmanager
+def _laid_out(fig: Figure) -> Iterator[None]:
+    """Lays the figure out once for all formats, and leaves it as it was."""
+    engine, canvas, dpi = fig.get_layout_engine(), fig.canvas, fig.dpi
+    fig.set_dpi(DPI)
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        fig.set_layout_engine(engine)
+        fig.set_dpi(dpi)
+        fig.set_canvas(canvas)
+
+
+def _print(fig: Figure, path: Path, kind: str, metadata: dict | None) -> None:
+    """As `Figure.savefig`, which would lay it out and draw it once more each time."""
+    fig.set_dpi(DPI)
+    if kind == "png":
+        FigureCanvasAgg(fig).print_png(path, metadata=metadata)
+    elif kind == "pdf":
+        FigureCanvasPdf(fig).print_pdf(path, metadata=metadata)
+    else:
+        fig.savefig(path, dpi=DPI, metadata=metadata)
 
 
 def _metadata(kind: str, source: str) -> dict[str, str | None] | None:

@@ -1,4 +1,4 @@
-"""Tidy tables, their manifests and LaTeX: written whole or not at all, and read back."""
+"""Tidy tables, manifests and LaTeX: written whole or not at all, and read back."""
 
 from gradlab.tables.files import TEXT_COLUMNS as TEXT_COLUMNS
 from gradlab.tables.files import read_table as read_table
@@ -13,4 +13,5 @@ from gradlab.tables.studies import STUDY_COLUMNS as STUDY_COLUMNS
 from gradlab.tables.studies import check_study_table as check_study_table
 from gradlab.tables.studies import require_columns as require_columns
 from gradlab.tables.studies import seed_intervals as seed_intervals
+from gradlab.tables.studies import select as select
 from gradlab.tables.studies import write_study as write_study

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -26,6 +27,10 @@ TEXT_COLUMNS = frozenset(
         "type", "verdict", "matching_rule", "source_tag", "source_checked",
     }
 )  # fmt: skip
+# Before pandas 3 the parser's default could miss a float's last bit.
+_EXACT: dict[str, Any] = (
+    {"float_precision": "round_trip"} if pd.__version__ < "3" else {}
+)
 _REASONS = {
     errno.ENOSPC: "no space is left on its disk",
     errno.EDQUOT: "the disk quota is used up",
@@ -156,7 +161,7 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
                 dtype=text,
                 na_values={c: [""] for c in header if c not in text},
                 keep_default_na=False,
-                float_precision="round_trip",
+                **_EXACT,
             )
     except (ValueError, OSError) as error:  # parser, unicode and arrow errors
         raise GradlabError(f"{path}: not a readable table: {error}") from error

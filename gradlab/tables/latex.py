@@ -65,7 +65,7 @@ def to_latex(
             f"the LaTeX label {label!r} has characters beside a-z0-9:.-_"
         )
     headings = columns if isinstance(columns, Mapping) else {n: n for n in names}
-    numeric = [_is_number(table[name]) for name in names]
+    numeric = [_is_number(table[name].dtype) for name in names]
     lines = [r"\begin{table}", r"\centering"]
     lines += [rf"\caption{{{escape(caption)}}}"] if caption else []
     lines += [rf"\label{{{label}}}"] if label else []
@@ -85,9 +85,9 @@ def _row(cells: list[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _is_number(column: pd.Series) -> bool:
+def _is_number(dtype: Any) -> bool:
     kind = pd.api.types
-    return kind.is_numeric_dtype(column) and not kind.is_bool_dtype(column)
+    return kind.is_numeric_dtype(dtype) and not kind.is_bool_dtype(dtype)
 
 
 def _cell(value: Any, digits: int) -> str:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,22 @@ def require_columns(table: pd.DataFrame, columns: Sequence[str], what: str) -> N
         raise GradlabError(f"{what} has no rows")
 
 
+def select(table: pd.DataFrame, **keys: Any) -> pd.DataFrame:
+    """The rows whose named columns have that value, or one of a list of values.
+
+    Example:
+      >>> select(pd.DataFrame({"loss": ["dpo", "ipo"], "w": [1, 2]}), loss="ipo")
+        loss  w
+      1  ipo  2
+    """
+    chosen = np.ones(len(table), dtype=bool)
+    for column, value in keys.items():
+        several = isinstance(value, list | tuple | set | frozenset)
+        matches = table[column].isin(list(value) if several else [value])
+        chosen &= np.asarray(matches, dtype=bool)
+    return cast(pd.DataFrame, table[chosen])
+
+
 def check_study_table(table: pd.DataFrame, what: str = "the study table") -> None:
     """Refuses what is not a long-format study table: one observation per row.
 
@@ -50,14 +66,14 @@ def check_study_table(table: pd.DataFrame, what: str = "the study table") -> Non
     studies = sorted(map(str, table["study"].unique()))
     if len(studies) != 1:
         raise GradlabError(f"{what} mixes the studies {', '.join(studies)}")
-    unnamed = table["metric"].isna() | (table["metric"] == "")
-    if unnamed.any():
-        row = int(np.flatnonzero(unnamed)[0])
+    unnamed = np.flatnonzero(table["metric"].fillna("").astype(str) == "")
+    if unnamed.size:
+        row = int(unnamed[0])
         raise GradlabError(f"{what}: row {row + 1} names no metric")
     keys = [column for column in table.columns if column != "value"]
-    twice = table.duplicated(keys)
-    if twice.any():
-        row = int(np.flatnonzero(twice)[0])
+    twice = np.flatnonzero(table.duplicated(keys))
+    if twice.size:
+        row = int(twice[0])
         key = table.iloc[row][keys].replace("", np.nan).dropna().to_dict()
         raise GradlabError(f"{what}: row {row + 1} repeats an observation: {key}")
 
@@ -103,14 +119,17 @@ def seed_intervals(
       Columns `by`, value, low, high, seeds; low and high are NaN with one seed.
     """
     require_columns(table, ["seed", "value", *by], "the table")
-    options = {"sort": False, "dropna": False, "observed": True}
-    by_seed = table.groupby([*by, "seed"], **options)["value"].mean().reset_index()
-    groups = by_seed.groupby(list(by), **options)["value"]
-    result = groups.agg(value="mean", spread="std", seeds="count").reset_index()
+    groups = list(by)
+    options: dict[str, bool] = {"sort": False, "dropna": False, "observed": True}
+    by_seed = table.groupby([*groups, "seed"], **options).agg(mean=("value", "mean"))
+    result = by_seed.groupby(groups, **options).agg(
+        value=("mean", "mean"), spread=("mean", "std"), seeds=("mean", "count")
+    )
+    result = result.reset_index()
     count = result["seeds"].to_numpy(float)
     quantile = np.where(
         count > 1, stdtrit(np.maximum(count - 1, 1), (1 + level) / 2), np.nan
     )
     half = quantile * result["spread"] / np.sqrt(np.maximum(count, 1))
     result["low"], result["high"] = result["value"] - half, result["value"] + half
-    return result[[*by, "value", "low", "high", "seeds"]]
+    return result.reindex(columns=[*groups, "value", "low", "high", "seeds"])
