@@ -5,8 +5,8 @@ import warnings
 
 import pytest
 
-# It imports torch at the top: not for the doctest collector, which takes every module.
-collect_ignore = ["trl_live.py"]
+# They import torch at the top: not for the doctest collector, which takes all.
+collect_ignore = ["trl_live.py", "real_trainers.py"]
 
 
 @pytest.fixture(scope="session")
