@@ -84,9 +84,18 @@ def render_template(
         ) from error
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Refuses internals at once; jinja2 alone lets a bare access print as nothing."""
+
+    def unsafe_undefined(self, obj: Any, attribute: str) -> jinja2.Undefined:
+        """Raises instead of returning something to stumble over later."""
+        kind = type(obj).__name__
+        raise SecurityError(f"attribute {attribute[:60]!r} of {kind!r}")
+
+
 @lru_cache(maxsize=8)
 def _compiled(template: str) -> jinja2.Template:
-    environment = ImmutableSandboxedEnvironment(
+    environment = _Sandbox(
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.loopcontrols", _Generation],

@@ -83,9 +83,7 @@ def _read_inner(path: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:
         try:
             return tokenizers.Tokenizer.from_file(str(file))
         except Exception as error:  # the package raises bare Exception
-            raise DataError(
-                f"{file}: can't be read as a tokenizer: {error}."
-            ) from error
+            raise DataError(f"{file}: not a usable tokenizer: {error}.") from error
     vocabulary, merges = path / "vocab.json", path / "merges.txt"
     if not (vocabulary.is_file() and merges.is_file()):
         raise DataError(
