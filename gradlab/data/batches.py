@@ -159,9 +159,9 @@ def boxes(
     prompt = np.array([len(pair.prompt) for pair in rows])
     widths = np.array([[len(p.chosen), len(p.rejected)] for p in rows])
     sizes = np.stack([prompt[:, None] + widths, widths], -1).reshape(-1, 2)
-    sizes = (
-        -(-sizes // MULTIPLE) * MULTIPLE
-    )  # [2N, 2]: T and R of chosen, rejected, ...
+    # [2N, 2]: T and R of chosen, rejected, chosen, ... No padding beyond the longest:
+    # a model with learned positions may have no place for it.
+    sizes = np.minimum(-(-sizes // MULTIPLE) * MULTIPLE, sizes.max(0))
     parts = [np.arange(len(sizes))]
     splits = [_best_split(sizes, parts[0], batch_size)]
     while len(parts) < max_shapes:
