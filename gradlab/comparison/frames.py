@@ -78,7 +78,10 @@ def token_frame(
 
 
 def with_loss(
-    frame: pd.DataFrame, scored: ScoredPairs, weights: LossWeights, labels: Sequence[str]
+    frame: pd.DataFrame,
+    scored: ScoredPairs,
+    weights: LossWeights,
+    labels: Sequence[str],
 ) -> pd.DataFrame:
     """The rows of one loss in the tokens table.
 
@@ -95,9 +98,7 @@ def with_loss(
     masks = [getattr(scored, side).mask for side in SIDES]
 
     def flat(arrays: dict[str, np.ndarray]) -> np.ndarray:
-        return np.concatenate(
-            [arrays[s][m] for s, m in zip(SIDES, masks, strict=True)]
-        )
+        return np.concatenate([arrays[s][m] for s, m in zip(SIDES, masks, strict=True)])
 
     return frame.assign(
         loss=pd.Categorical.from_codes(np.full(len(frame), code), list(labels)),
@@ -124,9 +125,7 @@ def summary_frame(
         derivative of the batch mean.
     """
     firsts = np.array([r.first for r in regions])[:, None]
-    return pd.DataFrame(
-        [_summary_row(scored, firsts, weights) for weights in weighed]
-    )
+    return pd.DataFrame([_summary_row(scored, firsts, weights) for weights in weighed])
 
 
 def _summary_row(

@@ -63,7 +63,9 @@ class ScoredPairs:
         dtype = jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
         keep = kept_tokens(self.chosen.mask, self.rejected.mask, seed)
         fields = {}
-        for name, side, kept in zip(SIDES, (self.chosen, self.rejected), keep, strict=True):
+        for name, side, kept in zip(
+            SIDES, (self.chosen, self.rejected), keep, strict=True
+        ):
             fields[name] = jnp.asarray(side.logps, dtype)
             fields[f"{name}_mask"] = jnp.asarray(side.mask)
             fields[f"ref_{name}"] = jnp.asarray(side.ref_logps, dtype)

@@ -1,0 +1,56 @@
+# Everything runs in an environment of its own, .venv, made on first use.
+#   make demo       install, then compare the losses on the embedded model and problems
+#   make test       install with test extras, then run the default test suite
+#   make test-slow  slow tests, and parity with PyTorch, transformers and TRL
+#   make figures    redraw all figures from the committed tables
+#   make lint       ruff and pyright
+#   make docs       rewrite docs/losses from the docstrings
+#   make clean      remove what these commands made
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.installed
+
+.PHONY: demo test test-slow figures lint docs clean
+
+demo: $(STAMPS)/base
+	$(BIN)/gradlab compare --out runs/demo --overwrite
+
+test: $(STAMPS)/test
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMPS)/parity
+	$(BIN)/python -m pytest -m "slow or parity"
+
+figures: $(STAMPS)/base
+	$(BIN)/python -m figures
+
+lint: $(STAMPS)/test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+docs: $(STAMPS)/test
+	$(BIN)/python -m docs.generate
+
+clean:
+	rm -rf $(VENV) runs build dist .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/pip:
+	$(PYTHON) tools/make_environment.py $(VENV)
+
+$(STAMPS)/base: $(BIN)/pip pyproject.toml
+	$(BIN)/pip install --quiet -e .
+	mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/test: $(STAMPS)/base
+	$(BIN)/pip install --quiet -e '.[test]'
+	touch $@
+
+# torch first, and its CPU build where pip finds one: see CONTRIBUTING.
+$(STAMPS)/parity: $(STAMPS)/test
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet -e '.[parity]'
+	touch $@

@@ -1,0 +1,1 @@
+"""Studies: one file, one table, one figure script of the same name."""
