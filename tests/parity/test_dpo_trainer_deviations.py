@@ -3,14 +3,13 @@
 Each test states what TRL does today, so that a change upstream is noticed.
 """
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.parity.batches import ragged
-from tests.parity.compare import on_logps, relative_error
+from tests.parity.compare import on_logps, relative_error, value_error
 
 pytestmark = pytest.mark.parity
 
@@ -30,8 +29,8 @@ def test_label_smoothing_is_not_applied(trl_live, loss_type):
 def test_sigmoid_with_label_smoothing_differs_from_cdpo(trl_live):
     batch = ragged(0)
     theirs = trl_live.dpo(batch, np.float64, label_smoothing=0.3)
-    value, chosen, _ = on_logps("dpo(label_smoothing=0.3)", batch, np.float64)
-    assert relative_error(value, theirs.value) > 1e-3
+    values, chosen, _ = on_logps("dpo(label_smoothing=0.3)", batch, np.float64)
+    assert value_error(values, theirs.value) > 1e-3
     assert relative_error(chosen, theirs.chosen) > 0.1
 
 
@@ -39,8 +38,8 @@ def test_ipo_divides_by_the_response_length(trl_live):
     """Unlike the paper's Eq. 17 to the letter, the library's default."""
     batch = ragged(0)
     theirs = trl_live.dpo(batch, np.float64, loss_type="ipo")
-    value, *_ = on_logps("ipo(tau=0.1)", batch, np.float64)
-    assert relative_error(value, theirs.value) > 1e-2
+    values, *_ = on_logps("ipo(tau=0.1)", batch, np.float64)
+    assert value_error(values, theirs.value) > 1e-2
 
 
 def test_without_a_prompt_the_first_token_counts_as_length_but_is_not_scored(trl_live):
@@ -59,8 +58,8 @@ def test_without_a_prompt_the_first_token_counts_as_length_but_is_not_scored(trl
     lengths = [side.mask.sum(-1) for side in (batch.chosen, batch.rejected)]
     for extra, agrees in ((0, True), (1, False)):
         a, b = (s / (n - extra) for s, n in zip(scored, lengths, strict=True))
-        value = np.mean((a - b - 5.0) ** 2)
-        assert (relative_error(value, theirs.value) < 1e-12) == agrees
+        values = (a - b - 5.0) ** 2
+        assert (value_error(values, theirs.value) < 1e-12) == agrees
 
 
 def test_it_sums_every_position_of_the_head_output(trl_live):
@@ -88,8 +87,8 @@ def test_discopop_is_nan_at_large_negative_margins(trl_live, dtype, x):
     theirs = trl_live.dpo(batch, dtype, loss_type="discopop", beta=0.05)
     assert np.isnan(theirs.value)
     assert np.isnan(theirs.chosen).any()
-    value, chosen, rejected = on_logps("discopop(beta=0.05, tau=0.05)", batch, dtype)
-    assert np.isfinite(value)
+    values, chosen, rejected = on_logps("discopop(beta=0.05, tau=0.05)", batch, dtype)
+    assert np.isfinite(values).all()
     assert np.isfinite(chosen).all()
     assert np.isfinite(rejected).all()
 
@@ -109,17 +108,13 @@ def test_the_alpha_coefficient_is_one_minus_alpha(trl_live, coefficient):
         f_divergence_type="alpha_divergence",
         f_alpha_divergence_coef=coefficient,
     )
-    errors = {
-        alpha: relative_error(
-            on_logps(f"f_dpo(divergence=alpha, alpha={alpha:.1f})", batch, np.float32)[
-                0
-            ],
-            theirs.value,
-        )
-        for alpha in {round(1.0 - coefficient, 1), coefficient}
-    }
-    assert errors.pop(round(1.0 - coefficient, 1)) < 1e-5
-    assert all(error > 1e-4 for error in errors.values())
+
+    def error(alpha):
+        loss = f"f_dpo(divergence=alpha, alpha={alpha:.1f})"
+        return value_error(on_logps(loss, batch, np.float32)[0], theirs.value)
+
+    assert error(1.0 - coefficient) < 1e-5
+    assert (error(coefficient) < 1e-4) == (coefficient == 0.5)
 
 
 @pytest.mark.parametrize(
@@ -134,10 +129,10 @@ def test_ends_of_the_alpha_family(trl_live, coefficient, divergence):
             f_divergence_type="alpha_divergence",
             f_alpha_divergence_coef=coefficient,
         )
-        value, chosen, _ = on_logps(
+        values, chosen, _ = on_logps(
             f"f_dpo(divergence={divergence})", batch, np.float32
         )
-        assert relative_error(value, theirs.value) < 1e-5
+        assert value_error(values, theirs.value) < 1e-5
         assert relative_error(chosen, theirs.chosen) < 1e-5
 
 
@@ -147,11 +142,11 @@ def test_the_alpha_exponent_stops_at_80(trl_live):
     theirs = trl_live.dpo(
         batch, np.float32, f_divergence_type="alpha_divergence", beta=1e-34
     )
-    value, chosen, rejected = on_logps(
+    values, chosen, rejected = on_logps(
         "f_dpo(divergence=alpha, alpha=0.5, beta=1e-34)", batch, np.float32
     )
     assert np.isfinite(theirs.value)
-    assert relative_error(value, theirs.value) < 1e-5
+    assert value_error(values, theirs.value) < 1e-5
     assert not theirs.chosen.any()
     assert not chosen.any()
     assert relative_error(rejected, theirs.rejected) < 1e-5
@@ -163,8 +158,8 @@ def test_forward_kl_is_not_clipped(trl_live):
     theirs = trl_live.dpo(batch, np.float32, f_divergence_type="forward_kl")
     assert np.isposinf(theirs.value)
     assert not np.isfinite(theirs.chosen).all()
-    value, chosen, _ = on_logps("f_dpo(divergence=forward_kl)", batch, np.float32)
-    assert np.isfinite(value)
+    values, chosen, _ = on_logps("f_dpo(divergence=forward_kl)", batch, np.float32)
+    assert np.isfinite(values).all()
     assert np.isfinite(chosen).all()
 
 
@@ -179,8 +174,8 @@ def test_wpo_weights_exceed_one(trl_live):
     theirs = trl_live.dpo(batch, np.float64, use_weighting=True)
     free, *_ = on_logps("wpo(beta=0.1, clamp=False)", batch, np.float64)
     clamped, *_ = on_logps("wpo(beta=0.1, clamp=True)", batch, np.float64)
-    assert relative_error(free, theirs.value) < 1e-10
-    assert theirs.value > 1.05 * clamped
+    assert value_error(free, theirs.value) < 1e-10
+    assert theirs.value > 1.05 * np.mean(clamped)
 
 
 def test_weighting_the_sft_term_fails(trl_live):
@@ -202,7 +197,7 @@ def test_ld_alpha_weights_the_reference_too(trl_live):
     unweighted, *_ = on_logps(
         "lddpo(alpha=0.3, weight_reference=False)", batch, np.float64
     )
-    assert abs(unweighted - np.log(2.0)) > 1e-2
+    assert np.abs(unweighted - np.log(2.0)).max() > 1e-2
 
 
 def test_bco_pair_has_no_reward_shift(trl_live):
@@ -211,7 +206,7 @@ def test_bco_pair_has_no_reward_shift(trl_live):
     shifted, *_ = on_logps(
         "bco_pair(beta=0.5, baseline='batch_mean')", batch, np.float64
     )
-    assert relative_error(shifted, theirs.value) > 1e-3
+    assert value_error(shifted, theirs.value) > 1e-3
 
 
 def test_defaults_that_differ_from_the_papers(trl_live):
@@ -229,24 +224,22 @@ def test_defaults_that_differ_from_the_papers(trl_live):
 
 
 def _at_least(side, length):
-    """The side without rows shorter than `length`: they become that long."""
+    """The side with rows shorter than `length` extended to it."""
     mask = side.mask.copy()
     mask[:, :length] = True
-    fill = {
-        n: np.where(mask, np.nan_to_num(getattr(side, n), nan=-0.5), np.nan)
-        for n in ("logps", "ref", "log_sum_sq")
+    arrays = {
+        name: np.where(mask, np.nan_to_num(getattr(side, name), nan=-0.5), np.nan)
+        for name in ("logps", "ref", "log_sum_sq")
     }
-    return replace(side, mask=mask, **fill)
+    return replace(side, mask=mask, **arrays)
 
 
 def _with_margin(batch, margin):
-    """One pair's margin h set by its first chosen token."""
-    logps = batch.chosen.logps.copy()
+    """The first pair's margin h, set by its first chosen token."""
     ratios = [
         np.where(side.mask, side.logps - side.ref, 0.0).sum(-1)
         for side in (batch.chosen, batch.rejected)
     ]
+    logps = batch.chosen.logps.copy()
     logps[0, 0] += margin - (ratios[0] - ratios[1])[0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        return replace(batch, chosen=replace(batch.chosen, logps=logps))
+    return replace(batch, chosen=replace(batch.chosen, logps=logps))
