@@ -126,9 +126,10 @@ def _measured(config: Config, seed: int) -> pd.DataFrame:
 
 def _examples(tokens: pd.DataFrame, count: int) -> list[int]:
     """The pairs of median length and those next to it."""
-    lengths = tokens.groupby("pair").size().sort_values(kind="stable")
+    lengths = np.bincount(tokens["pair"])
+    by_length = np.argsort(lengths, kind="stable")
     middle = max(0, len(lengths) // 2 - count // 2)
-    return lengths.index[middle : middle + count].tolist()
+    return by_length[middle : middle + count].tolist()
 
 
 def _single(chosen, rejected, **fields) -> PairLogps:

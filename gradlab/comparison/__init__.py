@@ -1,0 +1,1 @@
+"""Many losses on the same scored pairs: tables, figures, the command `compare`."""

@@ -24,8 +24,8 @@ COLUMNS = {
 
 
 NOTE = (
-    "|w|: sum over a response, mean over pairs. before/at/after: where |w| lies relative "
-    "to the first differing token. r: correlation of |w| with the response's length. "
+    "|w|: sum over a response, mean over pairs. before/at/after: where |w| lies, seen "
+    "from the first differing token. r: correlation of |w| with the response's length. "
     "error: autodiff against the closed form."
 )
 

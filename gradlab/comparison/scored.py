@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -60,7 +59,7 @@ class ScoredPairs:
           seed: of the draw that SamPO keeps; the draw is shared by policy and
             reference.
         """
-        dtype = jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
+        dtype = float  # float64 where that is enabled, else float32
         keep = kept_tokens(self.chosen.mask, self.rejected.mask, seed)
         fields = {}
         for name, side, kept in zip(

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from gradlab.comparison.scored import SIDES, ScoredPairs, ScoredSide
-from gradlab.data.batches import SideBatch, TokenizedPair, batches
+from gradlab.comparison.scored import ScoredPairs, ScoredSide
+from gradlab.data.batches import TokenizedPair, batches
 from gradlab.errors import GradlabError
 from gradlab.models.functional import LanguageModel
 from gradlab.models.scoring import score_batches
 from gradlab.types import Params, TokenStats
 
+Side = Literal["chosen", "rejected"]
 Progress = Callable[[int], Any]  # called with the number of sequences just scored
 
 
@@ -69,32 +70,25 @@ def score_pairs(
     if not pairs:
         raise GradlabError("there is no pair to score")
 
-    def score(scorer: Scorer, tokenized: Sequence[TokenizedPair], side: str):
+    def score(scorer: Scorer, tokenized: Sequence[TokenizedPair], side: Side):
         return _score_side(scorer, tokenized, side, progress)
 
-    sides = {}
-    for side in SIDES:
-        stats, ids, mask = score(policy, pairs, side)
-        ref = stats if reference is None else score(reference, pairs, side)[0]
-        sides[side] = ScoredSide(
-            ids=ids,
-            mask=mask,
-            logps=stats.logps,
-            ref_logps=ref.logps,
-            entropy=stats.entropy,
-            log_sum_sq=stats.log_sum_sq,
-            max_logp=stats.max_logp,
-            argmax=stats.argmax,
-        )
+    def both(side: Side) -> ScoredSide:
+        ids, mask = _padded([getattr(pair, side) for pair in pairs])
+        stats = score(policy, pairs, side)
+        ref = stats if reference is None else score(reference, pairs, side)
+        return ScoredSide(ids, mask, ref_logps=ref["logps"], **stats)
+
+    chosen, rejected = both("chosen"), both("rejected")
     ratios = None
     if mismatched and reference is None:
         ratios = np.zeros(len(pairs), np.float32)
     elif mismatched and reference is not None:
         shifted = mismatch(pairs)
-        policy_sums = score(policy, shifted, "chosen")[0].logps.sum(1)
-        ratios = policy_sums - score(reference, shifted, "chosen")[0].logps.sum(1)
+        ratios = score(policy, shifted, "chosen")["logps"].sum(1)
+        ratios = ratios - score(reference, shifted, "chosen")["logps"].sum(1)
     rows = np.array([pair.row for pair in pairs])
-    return ScoredPairs(sides["chosen"], sides["rejected"], rows, ratios)
+    return ScoredPairs(chosen, rejected, rows, ratios)
 
 
 def mismatch(pairs: Sequence[TokenizedPair]) -> list[TokenizedPair]:
@@ -111,20 +105,25 @@ def mismatch(pairs: Sequence[TokenizedPair]) -> list[TokenizedPair]:
     ]
 
 
-def _score_side(
-    scorer: Scorer, pairs: Sequence[TokenizedPair], side: str, progress: Progress
-) -> tuple[TokenStats, np.ndarray, np.ndarray]:
-    """Statistics [N, L], token ids and mask of one side, in the order of the pairs."""
-    lengths = np.array([len(getattr(pair, side)) for pair in pairs])
-    width = int(lengths.max())
-    mask = np.arange(width) < lengths[:, None]
+def _padded(responses: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids [N, L], padded with 0 on the right, and their mask."""
+    lengths = np.array([len(response) for response in responses])
+    mask = np.arange(lengths.max()) < lengths[:, None]
     ids = np.zeros(mask.shape, np.int32)
-    ids[mask] = np.concatenate([getattr(pair, side) for pair in pairs])
-    arrays = {
-        f.name: np.zeros(mask.shape, np.int32 if f.name == "argmax" else np.float32)
+    ids[mask] = np.concatenate(responses)
+    return ids, mask
+
+
+def _score_side(
+    scorer: Scorer, pairs: Sequence[TokenizedPair], side: Side, progress: Progress
+) -> dict[str, np.ndarray]:
+    """Each token statistic [N, L] of one side, in the order of the pairs."""
+    width = max(len(getattr(pair, side)) for pair in pairs)
+    arrays: dict[str, np.ndarray] = {
+        f.name: np.zeros((len(pairs), width), "i4" if f.name == "argmax" else "f4")
         for f in fields(TokenStats)
     }
-    made: list[SideBatch] = list(batches(pairs, side, batch_size=scorer.batch_size))
+    made = list(batches(pairs, side, batch_size=scorer.batch_size))
     scored = score_batches(scorer.model, scorer.params, made)
     for batch, stats in zip(made, scored, strict=True):
         used = batch.index >= 0
@@ -132,4 +131,4 @@ def _score_side(
         for name, array in arrays.items():
             array[batch.index[used], :columns] = getattr(stats, name)[used, :columns]
         progress(int(used.sum()))
-    return TokenStats(**arrays), ids, mask
+    return arrays
