@@ -101,11 +101,12 @@ def _dataset(trainer_type) -> Dataset:
     )
 
 
-def token_logps(model, input_ids, attention_mask) -> torch.Tensor:
-    """Log-probability of every token but the first, [rows, S - 1], by log-softmax."""
+def token_stats(model, input_ids, attention_mask) -> tuple[torch.Tensor, torch.Tensor]:
+    """log p_y of every token but the first, and log sum p^2 there, [rows, S - 1]."""
     logits = model(input_ids=input_ids, attention_mask=attention_mask).logits
     logps = torch.log_softmax(logits[:, :-1].float(), dim=-1)
-    return logps.gather(-1, input_ids[:, 1:, None])[..., 0]
+    chosen = logps.gather(-1, input_ids[:, 1:, None])[..., 0]
+    return chosen, torch.logsumexp(2.0 * logps, dim=-1).detach()
 
 
 def parameter_gradient(model, scalar: torch.Tensor) -> np.ndarray:

@@ -165,3 +165,15 @@ def test_alphapo_overflows_where_the_mean_probability_underflows(trl_live):
     )
     assert np.isfinite(values).all()
     assert np.isfinite(gradient).all()
+
+
+def test_an_empty_response_is_nan(trl_live):
+    """TRL divides by an unclamped length; the library counts such a response as 1."""
+    batch = ragged_logits(4)
+    batch.response[0] = False
+    simpo = {"loss_type": "simpo", "beta": 2.0, "cpo_alpha": 0.0}
+    value, _ = trl_live.cpo(batch, np.float64, **simpo)
+    assert np.isnan(value)
+    values, gradient = on_logits("simpo(beta=2.0, gamma=0.5)", batch, np.float64)
+    assert np.isfinite(values).all()
+    assert np.isfinite(gradient).all()

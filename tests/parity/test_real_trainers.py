@@ -12,7 +12,7 @@ import pytest
 
 from gradlab.gradients import value_and_token_weights
 from gradlab.types import PairLogps
-from tests.parity.compare import relative_error
+from tests.parity.compare import relative_error, value_error
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]
 
@@ -33,33 +33,27 @@ def check(real, trainer, batch, views, loss, kl_logratios=None):
     rejected rows.
     """
     torch = importlib.import_module("torch")
-    model = trainer.model
+    model, reference = trainer.model, getattr(trainer, "ref_model", None)
     value = trainer.compute_loss(model, dict(batch))
     expected = real.parameter_gradient(model, value)
 
-    logps = [real.token_logps(model, ids, attention) for ids, attention, _ in views]
-    masks = [mask[:, 1:].bool() for *_, mask in views]
-    refs = [None, None]
-    if getattr(trainer, "ref_model", None) is not None:
-        with torch.no_grad():
-            refs = [
-                real.token_logps(trainer.ref_model, ids, attention).numpy()
-                for ids, attention, _ in views
-            ]
-    pairs = PairLogps(
-        *(x.detach().numpy() for x in logps),
-        *(m.numpy() for m in masks),
-        *refs,
-        kl_logratios=kl_logratios,
-    )
-    values, weights = value_and_token_weights(loss, pairs)
-    assert relative_error(np.mean(np.asarray(values)), value.item()) <= TOLERANCE
+    logps, fields = {}, {"kl_logratios": kl_logratios}
+    for side, (ids, attention, mask) in zip(("chosen", "rejected"), views, strict=True):
+        logps[side], log_sum_sq = real.token_stats(model, ids, attention)
+        fields[side] = logps[side].detach().numpy()
+        fields[f"{side}_mask"] = mask[:, 1:].bool().numpy()
+        fields[f"{side}_logsumsq"] = log_sum_sq.numpy()
+        if reference is not None:
+            ref_logps, _ = real.token_stats(reference, ids, attention)
+            fields[f"ref_{side}"] = ref_logps.detach().numpy()
+    values, weights = value_and_token_weights(loss, PairLogps(**fields))
+    assert value_error(values, value.item()) <= TOLERANCE
 
     pulled_back = sum(
-        (logp * torch.tensor(np.asarray(w)) / len(values)).sum()
-        for logp, w in zip(logps, (weights.chosen, weights.rejected), strict=True)
+        (logps[side] * torch.tensor(np.asarray(getattr(weights, side)))).sum()
+        for side in ("chosen", "rejected")
     )
-    gradient = real.parameter_gradient(model, pulled_back)
+    gradient = real.parameter_gradient(model, pulled_back / len(values))
     assert relative_error(gradient, expected) <= TOLERANCE
 
 
@@ -68,6 +62,7 @@ DPO = [
     ({"loss_type": ["ipo"], "beta": 0.3}, "ipo(tau=0.3, reduction=mean)"),
     ({"loss_type": ["sigmoid_norm"], "beta": 5.0}, "averaged_dpo(beta=5.0)"),
     ({"ld_alpha": 0.4}, "lddpo(beta=0.1, alpha=0.4)"),
+    ({"use_weighting": True}, "wpo(beta=0.1, clamp=False)"),
     (
         {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, 0.5]},
         "dpo + 0.5*mle(reduction=batch)",
@@ -130,7 +125,7 @@ def test_kto_trainer(trl_live, real, tmp_path):
     mask = batch["KL_completion_mask"][:, 1:]
     with torch.no_grad():
         now, ref = (
-            (real.token_logps(model, ids, attention) * mask).sum(-1)
+            (real.token_stats(model, ids, attention)[0] * mask).sum(-1)
             for model in (trainer.model, trainer.ref_model)
         )
     check(real, trainer, batch, views, "kto(beta=0.1)", (now - ref).numpy())
