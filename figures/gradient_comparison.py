@@ -99,7 +99,7 @@ def _mean(table: pd.DataFrame, metric: str, key: str) -> pd.DataFrame | None:
 def tokens_table(table: pd.DataFrame) -> pd.DataFrame:
     """The token rows of the first seed: one row per token and loss."""
     rows = select(table, metric=["weight", "logp"])
-    require_columns(rows, TOKEN_KEYS, "the token rows")
+    require_columns(rows, TOKEN_KEYS, "the token part of the table")
     rows = select(rows, seed=rows["seed"].min())
     rows = select(rows, step=[rows["step"].min(), float("nan")])
     wide = rows.set_index([*TOKEN_KEYS, "metric"])["value"].unstack("metric")

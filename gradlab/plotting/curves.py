@@ -1,5 +1,6 @@
 """Weight against probability: closed-form penalty curves and what the data shows."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -200,11 +201,15 @@ def plot_net_weight(
 
 
 def _sign_changes(x: np.ndarray, y: np.ndarray) -> list[float]:
-    """Where y crosses 0 for good, linear between its nonzero neighbours."""
-    x, y = x[y != 0], y[y != 0]
-    left = np.flatnonzero(y[:-1] * y[1:] < 0)
-    part = y[left] / (y[left] - y[left + 1])
-    return list(x[left] + part * (x[left + 1] - x[left]))
+    """Where y crosses 0 for good: at its zeros, or linear between its neighbours."""
+    places = []
+    nonzero = np.flatnonzero(y)
+    for i, j in itertools.pairwise(nonzero):
+        if y[i] * y[j] < 0:
+            part = y[i] / (y[i] - y[j])
+            between = x[i] + part * (x[j] - x[i])
+            places.append(float(x[i + 1 : j].mean() if j > i + 1 else between))
+    return places
 
 
 def plot_length_curves(

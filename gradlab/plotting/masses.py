@@ -87,8 +87,8 @@ def _mass_axis(ax: Axes, masses: np.ndarray) -> float:
     positive = finite(masses)
     positive = positive[positive > 0]
     if positive.size == 0 or positive.max() / positive.min() < 10:
-        ax.set_xlim(0 if (masses == 0).any() else None, None)
-        ax.margins(x=0.08)
+        largest = float(positive.max()) if positive.size else 1.0
+        ax.set_xlim(-0.04 * largest, 1.08 * largest)
         return 0.0
     low = int(np.floor(np.log10(positive.min())))
     high = int(np.ceil(np.log10(positive.max())))

@@ -95,6 +95,8 @@ def set_weight_axis(
     axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
     flat = finite(values)
     sizes = np.abs(flat[flat != 0])
+    if sizes.size == 0:
+        (ax.set_xlim if which == "x" else ax.set_ylim)(-1, 1)
     if sizes.size == 0 or sizes.max() / sizes.min() < WIDE:
         return
     high = math.floor(math.log10(sizes.max()))

@@ -4,13 +4,19 @@ import numpy as np
 import pandas as pd
 
 LOSSES = ("mle", "unlikelihood_token", "exmate", "dpo", "averaged_dpo")
-COLUMNS = (
-    "study loss seed step pair side position token region p length metric value".split()
-)
+COLUMNS = [
+    "study", "loss", "seed", "step", "pair", "side", "position", "token", "region", "p",
+    "length", "metric", "value",
+]  # fmt: skip
 ANSWERS = {
-    "chosen": " She has 3 + 4 = 7 apples .\n Answer : 7".split(" ")[1:],
-    "rejected": " She has 3 + 4 = 8 apples .\n So the answer is : 8".split(" ")[1:],
-}
+    "chosen": [
+        "She", "has", "3", "+", "4", "=", "7", "apples", ".\n", "Answer", ":", "7",
+    ],
+    "rejected": [
+        "She", "has", "3", "+", "4", "=", "8", "apples", ".\n", "So", "the", "answer",
+        "is", ":", "8",
+    ],
+}  # fmt: skip
 
 
 def weights(loss: str, logp: np.ndarray, side: str) -> np.ndarray:
@@ -79,10 +85,18 @@ def _curve_rows(seed: int) -> list[dict]:
     rows = []
     odds = np.linspace(-9, 9, 37)
     for p in 1 / (1 + np.exp(-odds)):
-        penalties = {"mle": 0, "unlikelihood_token": p / (1 - p), "exmate": p, "dpo": 0.05}
+        penalties = {
+            "mle": 0,
+            "unlikelihood_token": p / (1 - p),
+            "exmate": p,
+            "dpo": 0.05,
+        }
         for loss, value in penalties.items():
             net = 0.0 if loss == "dpo" else value - 1
-            for metric, number in {"penalty_weight": value, "prefix_net_weight": net}.items():
+            for metric, number in {
+                "penalty_weight": value,
+                "prefix_net_weight": net,
+            }.items():
                 rows.append({"loss": loss, "seed": seed, "p": p, "metric": metric,
                              "value": float(number)})  # fmt: skip
     for length in range(1, 129):

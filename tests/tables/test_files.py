@@ -27,6 +27,15 @@ TOKENS = [
 ]
 
 
+def write(folder, names=("x.csv",), then: BaseException | None = None) -> None:
+    """Stages some files, and lets the block end in an exception."""
+    with stage(folder) as staged:
+        for name in names:
+            (staged / name).write_text("new")
+        if then is not None:
+            raise then
+
+
 def table() -> pd.DataFrame:
     numbers = [1e-300, np.nan, 1 / 3, np.inf, -0.0, 1, 2, 3, 4, 5, 0.1 + 0.2, 7]
     return pd.DataFrame(
@@ -71,17 +80,15 @@ def test_stage_makes_the_folder_and_leaves_only_its_files(tmp_path):
 @pytest.mark.parametrize("exception", [KeyboardInterrupt, GradlabError, MemoryError])
 def test_an_exception_leaves_nothing(tmp_path, exception):
     out = tmp_path / "new" / "folder"
-    with pytest.raises(exception), stage(out) as staged:
-        (staged / "x.csv").write_text("half")
-        raise exception
+    with pytest.raises(exception):
+        write(out, then=exception())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_exception_keeps_the_old_files(tmp_path):
     (tmp_path / "x.csv").write_text("old")
-    with pytest.raises(KeyboardInterrupt), stage(tmp_path) as staged:
-        (staged / "x.csv").write_text("new")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, then=KeyboardInterrupt())
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("x.csv", "old")]
 
 
@@ -95,9 +102,8 @@ def test_a_failing_move_restores_what_it_replaced(tmp_path, monkeypatch):
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", fail_on_b)
-    with pytest.raises(KeyboardInterrupt), stage(tmp_path) as staged:
-        for name in ("a.csv", "b.csv", "c.csv"):
-            (staged / name).write_text("new")
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, ("a.csv", "b.csv", "c.csv"))
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.csv", "old")]
 
 
@@ -117,12 +123,9 @@ def test_the_manifest_moves_last(tmp_path, monkeypatch):
 
 
 def test_disk_full(tmp_path):
-    with (
-        pytest.raises(GradlabError, match=r"no space is left on its disk; nothing was"),
-        stage(tmp_path) as staged,
-    ):
-        (staged / "x.csv").write_text("half")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(GradlabError, match="no space is left on its disk; nothing was"):
+        write(tmp_path, then=full)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -131,8 +134,8 @@ def test_disk_full_shows_at_sync(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(GradlabError, match="no space"), stage(tmp_path) as staged:
-        (staged / "x.csv").write_text("late")
+    with pytest.raises(GradlabError, match="no space"):
+        write(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
