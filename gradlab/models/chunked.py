@@ -5,8 +5,9 @@ rescaling with e^(m - M):
 
     sum e^(z-m),   sum (z-m) e^(z-m),   sum e^(2(z-m)),   z_y,   max z
 
-so the result is that of the full computation, not an approximation. Each chunk is
-recomputed in the backward pass. Only built-in primitives are differentiated: reverse
+and two of them leave a term out, the target's and the largest: log p = -log(1 + the
+others' odds) then keeps its digits where p is almost 1, and so does p / (1 - p). The
+result is that of the full computation, not an approximation. Each chunk is recomputed in the backward pass. Only built-in primitives are differentiated: reverse
 mode, forward mode and their compositions all work, and float64 stays float64.
 """
 
@@ -83,7 +84,8 @@ class ChunkSums(NamedTuple):
     """What one chunk of the vocabulary contributes; each [...] over positions."""
 
     shift: Array  # its largest logit, a constant for derivatives
-    total: Array  # sum e^(z - shift)
+    below_top: Array  # sum e^(z - shift) over all but the largest
+    others: Array  # sum e^(z - shift) over all but the target
     moment: Array  # sum (z - shift) e^(z - shift)
     squares: Array  # sum e^(2 (z - shift))
     target: Array  # the target's logit, or 0 if it lies in another chunk
@@ -102,7 +104,8 @@ def chunk_sums(logits: Array, ids: Array, targets: Array) -> ChunkSums:
     power = jnp.exp(below)
     return ChunkSums(
         shift=shift,
-        total=power.sum(-1),
+        below_top=jnp.where(ids == argmax[..., None], 0, power).sum(-1),
+        others=jnp.where(ids == targets[..., None], 0, power).sum(-1),
         moment=(below * power).sum(-1),
         squares=(power * power).sum(-1),
         target=_pick(logits, ids, targets),
@@ -118,17 +121,33 @@ def _pick(logits: Array, ids: Array, wanted: Array) -> Array:
 def merge(sums: ChunkSums) -> TokenStats:
     """Adds up chunks of the vocabulary, stacked on the first axis."""
     best = jnp.argmax(sums.shift, axis=0)[None]
-    shift = jnp.take_along_axis(sums.shift, best, axis=0)[0]
+
+    def of_best(values: Array) -> Array:
+        return jnp.take_along_axis(values, best, axis=0)[0]
+
+    shift = of_best(sums.shift)
     offset = sums.shift - shift
     scale = jnp.exp(offset)
-    total = (scale * sums.total).sum(0)
+    # e^(z - shift) of a chunk's largest logit is 1 in value; `peak` has its derivative.
+    peak = jnp.exp(sums.top - sums.shift)
+    totals = sums.below_top + peak
+    is_best = jnp.arange(len(scale)).reshape(-1, *[1] * (scale.ndim - 1)) == best
+    below_top = jnp.where(is_best, sums.below_top, scale * totals).sum(0)
+    moment = (scale * (sums.moment + offset * totals)).sum(0)
+    total = below_top + of_best(peak)
     log_total = jnp.log(total)
-    moment = (scale * (sums.moment + offset * sums.total)).sum(0)
-    top = jnp.take_along_axis(sums.top, best, axis=0)[0]
+    others = (scale * sums.others).sum(0)
     return TokenStats(
-        logps=sums.target.sum(0) - shift - log_total,
+        logps=_log_share(others, sums.target.sum(0) - shift),
         entropy=log_total - moment / total,
         log_sum_sq=jnp.log((scale**2 * sums.squares).sum(0)) - 2 * log_total,
-        max_logp=top - shift - log_total,
-        argmax=jnp.take_along_axis(sums.argmax, best, axis=0)[0],
+        max_logp=_log_share(below_top, of_best(sums.top) - shift),
+        argmax=of_best(sums.argmax),
     )
+
+
+def _log_share(others: Array, logit: Array) -> Array:
+    """log(e^logit / (e^logit + others)), to full relative precision near 0."""
+    some = others != 0  # none at all: the logarithm's derivative would be 0 * inf
+    odds = jnp.log(jnp.where(some, others, 1)) - logit
+    return jnp.where(some, -jax.nn.softplus(odds), 0)
