@@ -7,8 +7,9 @@ rescaling with e^(m - M):
 
 and two of them leave a term out, the target's and the largest: log p = -log(1 + the
 others' odds) then keeps its digits where p is almost 1, and so does p / (1 - p). The
-result is that of the full computation, not an approximation. Each chunk is recomputed in the backward pass. Only built-in primitives are differentiated: reverse
-mode, forward mode and their compositions all work, and float64 stays float64.
+result is that of the full computation, not an approximation. Each chunk is recomputed
+in the backward pass. Only built-in primitives are differentiated: reverse mode, forward
+mode and their compositions all work, and float64 stays float64.
 """
 
 from collections.abc import Callable
