@@ -116,8 +116,9 @@ def penalty_figure(
     tokens: pd.DataFrame, losses: Sequence[str], styles: Mapping[str, LineStyle]
 ) -> Figure:
     """A panel per loss: weight of each rejected token against its probability."""
-    # Three or four columns, whichever leaves fewer empty places.
-    columns = min(len(losses), 3 if -len(losses) % 3 < -len(losses) % 4 else 4)
+    # Three columns where that takes no more rows than four, or leaves no gap.
+    count = len(losses)
+    columns = min(count, 3 if -(-count // 3) == -(-count // 4) or count == 9 else 4)
     rows = -(-len(losses) // columns)
     fig = new_figure(DOUBLE_COLUMN, 1.15 * rows + 0.35)
     grid = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
@@ -130,7 +131,7 @@ def penalty_figure(
         ax.set_visible(False)
         grid[-2, list(grid[-1]).index(ax)].tick_params(labelbottom=True)
     bad = select(tokens, side="rejected", loss=list(losses))
-    set_weight_axis(panels[0], "y", bad["weight"])
+    set_weight_axis(panels[0], bad["weight"])
     set_probability_axis(panels[0].xaxis, log_odds(bad["logp"]), spacing=0.2)
     fig.supxlabel("probability of the rejected token (log-odds scale)", fontsize=8)
     fig.supylabel("weight ∂L/∂log p", fontsize=8)

@@ -54,6 +54,10 @@ def plot_penalty_curves(
       The axes, with a legend at its right.
     Raises:
       GradlabError: a column is missing, or a loss is unknown.
+    Example:
+      >>> p = np.linspace(0.01, 0.99, 50)
+      >>> odds = pd.DataFrame({"loss": "unlikelihood", "p": p, "weight": p / (1 - p)})
+      >>> ax = plot_penalty_curves(odds)
     """
     names = loss_names(_with_odds(curves), losses)
     rows = _with_odds(curves)
@@ -65,7 +69,7 @@ def plot_penalty_curves(
             curve = select(rows, loss=name).sort_values("odds")
             _draw_curve(ax, curve, styles[name], number, len(names))
         set_probability_axis(ax.xaxis, rows["odds"])
-        set_weight_axis(ax, "y", rows["weight"])
+        set_weight_axis(ax, rows["weight"])
         ax.axhline(0, color=MUTED, linewidth=0.6, zorder=0)
         ax.set_xlabel("probability of the token (log-odds scale)")
         ax.set_ylabel("weight ∂L/∂log p")
@@ -139,6 +143,10 @@ def plot_penalty_scatter(
       The axes. At most `MAX_POINTS` dots, taken at equal distances in the table.
     Raises:
       GradlabError: a column is missing, a loss is unknown, or the side has no tokens.
+    Example:
+      >>> rows = {"loss": "exmate", "side": "rejected", "logp": [-1.0, -2.0]}
+      >>> tokens = pd.DataFrame(rows).assign(weight=lambda t: np.exp(t["logp"]))
+      >>> ax = plot_penalty_scatter(tokens, loss="exmate")
     """
     require_columns(tokens, ("loss", "side", "logp", "weight"), "the tokens table")
     (name,) = loss_names(tokens, [loss] if loss is not None else None)[:1]
@@ -155,7 +163,7 @@ def plot_penalty_scatter(
         )  # fmt: skip
         ax.axhline(0, color=MUTED, linewidth=0.6, zorder=1)
         set_probability_axis(ax.xaxis, finite(rows["odds"]))
-        set_weight_axis(ax, "y", rows["weight"])
+        set_weight_axis(ax, rows["weight"])
         ax.set_title(label(name, 24), parse_math=False, fontsize=7, pad=2)
         ax.set_xlabel(f"probability of the {side} token")
         ax.set_ylabel("∂L/∂log p")
@@ -183,6 +191,10 @@ def plot_net_weight(
       The axes, with a legend at its right.
     Raises:
       GradlabError: a column is missing, or a loss is unknown.
+    Example:
+      >>> p = np.linspace(0.01, 0.99, 50)
+      >>> net = pd.DataFrame({"loss": "exmate", "p": p, "weight": p - 1})
+      >>> ax = plot_net_weight(net)
     """
     with paper_style():
         ax = plot_penalty_curves(curves, losses=losses, styles=styles, ax=ax)
@@ -194,7 +206,7 @@ def plot_net_weight(
                 ax.plot(place, 0, "o", ms=7, mfc="none", mec=INK, mew=0.9, zorder=5)
         known = finite(rows["weight"])
         if known.size and known.min() < 0:  # linear where the signs compete
-            set_weight_axis(ax, "y", known, threshold=-known.min())
+            set_weight_axis(ax, known, threshold=-known.min())
         ax.set_xlabel("probability of the shared token (log-odds scale)")
         ax.set_ylabel("net weight, chosen + rejected")
     return ax
@@ -231,6 +243,10 @@ def plot_length_curves(
       The axes, with a legend at its right.
     Raises:
       GradlabError: a column is missing, or a loss is unknown.
+    Example:
+      >>> t = np.arange(1, 65)
+      >>> fall = pd.DataFrame({"loss": "exmate", "length": t, "weight": 0.5**t})
+      >>> ax = plot_length_curves(fall)
     """
     require_columns(curves, ("loss", "length", "weight"), "the table of curves")
     names = loss_names(curves, losses)
@@ -246,7 +262,7 @@ def plot_length_curves(
         powers = [n for n in lengths if n > 0 and float(np.log2(n)).is_integer()]
         ax.set_xticks(powers or lengths[:6], [f"{n:g}" for n in powers or lengths[:6]])
         ax.minorticks_off()
-        set_weight_axis(ax, "y", rows["weight"])
+        set_weight_axis(ax, rows["weight"])
         ax.set_xlabel("tokens in the rejected response")
         ax.set_ylabel("weight on the response, Σ ∂L/∂log p")
         add_loss_legend(ax, names, styles)

@@ -123,6 +123,10 @@ def plot_token_heat(
       The axes.
     Raises:
       GradlabError: not a tokens table of one pair, or an unknown loss.
+    Example:
+      >>> keys = {"pair": 0, "side": ["chosen", "rejected"], "position": 0}
+      >>> rows = {"token": [" yes", " no"], "region": "first", "weight": [-1, 1]}
+      >>> ax = plot_token_heat(pd.DataFrame({"loss": "dpo", **keys, **rows}))
     """
     (name,) = loss_names(tokens, [loss] if loss is not None else None)[:1]
     sides = [side_tokens(tokens, side, [name]) for side in SIDES]

@@ -67,6 +67,10 @@ def plot_token_weights(
       The axes.
     Raises:
       GradlabError: not a tokens table of one pair, or an unknown loss or side.
+    Example:
+      >>> keys = {"pair": 0, "side": ["chosen", "rejected"], "position": 0}
+      >>> rows = {"token": [" yes", " no"], "region": "first", "weight": [-1, 1]}
+      >>> ax = plot_token_weights(pd.DataFrame({"loss": "dpo", **keys, **rows}))
     """
     names = loss_names(tokens, losses)
     data = side_tokens(tokens, side, names)

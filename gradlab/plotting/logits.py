@@ -50,6 +50,9 @@ def plot_logit_bars(
     Raises:
       GradlabError: a column is missing, a loss or role is unknown, or a role of a loss
         has more than one row.
+    Example:
+      >>> roles = {"role": ["good", "bad"], "value": [-0.05, 0.05]}
+      >>> ax = plot_logit_bars(pd.DataFrame({"loss": "dpo", **roles}))
     """
     require_columns(bars, ("loss", "role", "value"), "the table of bars")
     names = loss_names(bars, losses)
@@ -70,7 +73,7 @@ def plot_logit_bars(
             if {"low", "high"} <= set(own.columns):
                 ax.vlines(x, own["low"], own["high"], color=INK, linewidth=0.7)
         ax.axhline(0, color=MUTED, linewidth=0.6)
-        set_weight_axis(ax, "y", bars["value"])
+        set_weight_axis(ax, bars["value"])
         ticks = [label(name, 20) for name in names]
         ax.set_xticks(range(len(names)), ticks, rotation=35, ha="right",
                       rotation_mode="anchor", parse_math=False)  # fmt: skip

@@ -48,6 +48,9 @@ def plot_mass(
       The axes.
     Raises:
       GradlabError: a column is missing, a loss is unknown, or a mass is negative.
+    Example:
+      >>> masses = {"mass_chosen": [1.0, 0.5], "mass_rejected": [0.0, 0.5]}
+      >>> ax = plot_mass(pd.DataFrame({"loss": ["mle", "dpo"], **masses}))
     """
     rows = _loss_rows(summary, ("mass_chosen", "mass_rejected"), losses)
     masses = rows[["mass_chosen", "mass_rejected"]].to_numpy(float)
@@ -163,6 +166,9 @@ def plot_region_shares(
       The axes.
     Raises:
       GradlabError: a column is missing, a loss is unknown, or shares don't sum to 1.
+    Example:
+      >>> shares = dict(share_before=[0.5], share_at=0.1, share_after=0.4)
+      >>> ax = plot_region_shares(pd.DataFrame({"loss": ["dpo"], **shares}))
     """
     rows = _loss_rows(summary, SHARES, losses)
     shares = rows[list(SHARES)].to_numpy(float)

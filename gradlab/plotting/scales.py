@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from gradlab.plotting.text import number, power_of_ten
 
-WIDE = 30.0  # largest over typical magnitude from which a scale becomes logarithmic
+WIDE = 12.0  # largest over typical magnitude from which a scale becomes logarithmic
 MAX_DECADES = 6  # of a colour or lane scale
 AXIS_DECADES = 12  # of a symlog axis
 
@@ -70,58 +69,54 @@ def tick_text(value: float) -> str:
 
 def set_weight_axis(
     ax: Axes,
-    which: Literal["x", "y"],
     values: Iterable[float],
     *,
     most: int = 4,
     threshold: float | None = None,
 ) -> None:
-    """Puts one axis on the scale that suits `values`: log, symlog or linear.
+    """Puts the y axis on the scale that suits `values`: log, symlog or linear.
 
     Positive values that span more than `WIDE` get a log axis; with a zero or a
     negative among them a symlog one; the rest stays linear.
 
     Args:
       ax: the axes to change.
-      which: its x or its y axis.
       values: everything that will be drawn along it.
       most: at most about so many ticks on each side of 0.
       threshold: where a symlog axis becomes linear; by default under the decade of the
         smallest magnitudes.
     """
-    axis, set_scale = (
-        (ax.xaxis, ax.set_xscale) if which == "x" else (ax.yaxis, ax.set_yscale)
-    )
-    axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
     flat = finite(values)
     sizes = np.abs(flat[flat != 0])
     if sizes.size == 0:
-        (ax.set_xlim if which == "x" else ax.set_ylim)(-1, 1)
-    if sizes.size == 0 or sizes.max() / sizes.min() < WIDE:
-        return
+        ax.set_ylim(-1, 1)
+    elif sizes.max() / sizes.min() >= WIDE:
+        _set_decades(ax, flat, sizes, most, threshold)
+    # Last, since setting a scale puts matplotlib's own formatter back.
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
+
+
+def _set_decades(
+    ax: Axes, flat: np.ndarray, sizes: np.ndarray, most: int, threshold: float | None
+) -> None:
     high = math.floor(math.log10(sizes.max()))
     if flat.min() > 0:
         low = math.ceil(math.log10(sizes.min()))
-        set_scale("log")
+        ax.set_yscale("log")
     else:
-        low = math.floor(math.log10(np.quantile(sizes, 0.01)))
-        low = max(low, high - AXIS_DECADES)
-        if threshold:
-            low = min(math.floor(math.log10(threshold)), high)
+        low = math.floor(math.log10(threshold or np.quantile(sizes, 0.01)))
+        low = min(max(low, high - AXIS_DECADES), high)
         linear = 1.0 if threshold else 0.5  # in decades
-        set_scale("symlog", linthresh=10.0**low, linscale=linear)
-    along = axis.get_transform()
+        ax.set_yscale("symlog", linthresh=10.0**low, linscale=linear)
+    along = ax.yaxis.get_transform()
     start, stop = along.transform(np.array([flat.min(), flat.max()]))
     ends = np.array([start - 0.06 * (stop - start), stop + 0.06 * (stop - start)])
-    (ax.set_xlim if which == "x" else ax.set_ylim)(*along.inverted().transform(ends))
+    ax.set_ylim(*along.inverted().transform(ends))
     powers = [10.0**p for p in range(high, low - 1, -max(1, -(-(high - low) // most)))]
-    ticks = _spaced(
-        [0.0, *powers, *(-p for p in powers)], along.transform, ends, 0.4 / most
-    )
-    axis.set_major_locator(FixedLocator(ticks))
-    axis.set_minor_locator(NullLocator())
-    # Setting the scale put matplotlib's own formatter back.
-    axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
+    signed = [0.0, *powers, *(-power for power in powers)]
+    ticks = _spaced(signed, along.transform, ends, 0.4 / most)
+    ax.yaxis.set_major_locator(FixedLocator(ticks))
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def _spaced(

@@ -55,7 +55,7 @@ def test_axis_is_log_symlog_or_linear():
         ([0.0, 0.0], "linear"),
     ):
         ax = axes()
-        set_weight_axis(ax, "y", values)
+        set_weight_axis(ax, values)
         assert ax.get_yscale() == scale
         low, high = ax.get_ylim()
         if scale != "linear":
@@ -65,7 +65,7 @@ def test_axis_is_log_symlog_or_linear():
 
 def test_symlog_ticks_keep_a_distance():
     ax = axes()
-    set_weight_axis(ax, "y", [-3.0, 0.0, 1e-9, 1e4])
+    set_weight_axis(ax, [-3.0, 0.0, 1e-9, 1e4])
     places = ax.yaxis.get_transform().transform(np.array(ax.get_yticks()))
     low, high = ax.yaxis.get_transform().transform(np.array(ax.get_ylim()))
     assert 0.0 in ax.get_yticks()
