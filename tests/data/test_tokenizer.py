@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tokenizers import processors
 
 from gradlab.data.chat import render_plain
+from gradlab.data.pairs import read_pairs
 from gradlab.data.tokenizer import load_tokenizer
 from gradlab.errors import DataError
 from tests.data.folders import CHATML, byte_level, marks, word_pieces, write_folder
@@ -322,3 +323,25 @@ class TestChat:
         assert text.startswith("<|im_start|>system\nYou are a helpful AI assistant")
         assert text.endswith("2 + 2?<|im_end|>\n<|im_start|>assistant\n")
         assert tokenizer.encode(text)[0] == tokenizer.bos_id
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", ["gpt2_tokenizer", "smollm2_tokenizer", "stories260K"])
+def test_same_ids_and_chats_as_transformers(shared, name):
+    transformers = pytest.importorskip("transformers")
+    folder = shared / "data" / "models" / name
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    ours = load_tokenizer(folder)
+    for pair in read_pairs(shared / "data" / "hh_helpful_base_test.jsonl", limit=100):
+        for text in (pair.prompt, f"{pair.prompt}{pair.chosen}"):
+            expected = theirs(text)["input_ids"]
+            assert ours.encode(str(text), add_bos=ours.adds_bos) == expected
+            assert ours.decode(expected) == theirs.decode(expected)
+    assert (ours.bos_id, ours.eos_id) == (theirs.bos_token_id, theirs.eos_token_id)
+    if ours.chat_template is None:
+        return
+    for messages in (ASK, BOTH, [{"role": "system", "content": " s\n"}, *BOTH]):
+        for asking in (True, False):
+            options = {"add_generation_prompt": asking}
+            expected = theirs.apply_chat_template(messages, tokenize=False, **options)
+            assert ours.render_chat(messages, **options) == expected
