@@ -105,6 +105,10 @@ class TestTokenTexts:
         ids = [byte_tokenizer.bos_id, *byte_tokenizer.encode("ba"), 262]
         assert byte_tokenizer.token_texts(ids) == ["<s>", "ba", "</s>"]
 
+    def test_added_tokens_are_text_and_not_the_characters_of_bytes(self, tmp_path):
+        tokenizer = load_tokenizer(write_folder(tmp_path, byte_level(("é",))))
+        assert tokenizer.token_texts(tokenizer.encode("aé")) == ["a", "é"]
+
     def test_other_families_by_difference(self, tmp_path):
         tokenizer = load_tokenizer(write_folder(tmp_path, word_pieces()))
         ids = tokenizer.encode("playing the game")
