@@ -1,28 +1,22 @@
+"""Encoding, decoding, loading."""
+
 import json
-import re
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 from tokenizers import processors
 
-from gradlab.data.chat import render_plain
-from gradlab.data.pairs import read_pairs
-from gradlab.data.tokenizer import load_tokenizer
+from gradlab.data import load_tokenizer, read_pairs
 from gradlab.errors import DataError
-from tests.data.folders import CHATML, byte_level, marks, word_pieces, write_folder
+from tests.data.folders import byte_level, marks, write_folder
+from tests.data.samples import (
+    ASK,
+    RIGHT,
+    quick,
+    texts,
+)
 
-quick = settings(max_examples=60, derandomize=True, deadline=None)
-texts = st.text(st.characters(exclude_categories=["Cs"]))
-ASK = [{"role": "user", "content": "2 + 2?"}]
-BOTH = [*ASK, {"role": "assistant", "content": "4"}]
-
-
-def as_bytes(pieces: list[str]) -> bytes:
-    """Undoes the legible writing of single bytes."""
-    joined = "".join(pieces).encode()
-    escaped = re.compile("⟨0x([0-9A-F]{2})⟩".encode())
-    return escaped.sub(lambda match: bytes.fromhex(match[1].decode()), joined)
+BOTH = [ASK, RIGHT]
 
 
 class TestEncoding:
@@ -68,64 +62,6 @@ class TestEncoding:
         ids = byte_tokenizer.encode("a", add_bos=True)
         assert byte_tokenizer.decode(ids) == "<s>a"
         assert byte_tokenizer.decode(ids, skip_special=True) == "a"
-
-
-class TestTokenTexts:
-    @quick
-    @given(text=texts)
-    def test_byte_level_pieces_hold_every_byte(self, byte_tokenizer, text):
-        ids = byte_tokenizer.encode(text)
-        pieces = byte_tokenizer.token_texts(ids)
-        assert len(pieces) == len(ids)
-        assert as_bytes(pieces) == text.encode()
-
-    @quick
-    @given(text=st.text(st.characters(max_codepoint=0x7E, min_codepoint=0x20)))
-    def test_joined_is_the_decoded_text(self, byte_tokenizer, mark_tokenizer, text):
-        ids = byte_tokenizer.encode(text)
-        assert "".join(byte_tokenizer.token_texts(ids)) == byte_tokenizer.decode(ids)
-        ids = mark_tokenizer.encode(text)
-        joined = as_bytes(mark_tokenizer.token_texts(ids)).decode()
-        assert joined.removeprefix(" ") == mark_tokenizer.decode(ids)
-
-    def test_split_characters_are_bytes(self, byte_tokenizer, mark_tokenizer):
-        assert byte_tokenizer.token_texts(byte_tokenizer.encode("é a")) == [
-            "⟨0xC3⟩",
-            "⟨0xA9⟩",
-            " a",
-        ]
-        assert mark_tokenizer.token_texts(mark_tokenizer.encode("a é")) == [
-            " a",
-            " ",
-            "⟨0xC3⟩",
-            "⟨0xA9⟩",
-        ]
-
-    def test_special_tokens_by_name(self, byte_tokenizer):
-        ids = [byte_tokenizer.bos_id, *byte_tokenizer.encode("ba"), 262]
-        assert byte_tokenizer.token_texts(ids) == ["<s>", "ba", "</s>"]
-
-    def test_added_tokens_are_text_and_not_the_characters_of_bytes(self, tmp_path):
-        tokenizer = load_tokenizer(write_folder(tmp_path, byte_level(("é",))))
-        assert tokenizer.token_texts(tokenizer.encode("aé")) == ["a", "é"]
-
-    def test_other_families_by_difference(self, tmp_path):
-        tokenizer = load_tokenizer(write_folder(tmp_path, word_pieces()))
-        ids = tokenizer.encode("playing the game")
-        assert tokenizer.token_texts(ids) == ["play", "ing", " the", " game"]
-
-    @pytest.mark.parametrize("name", ["gpt2_tokenizer", "smollm2_tokenizer"])
-    def test_real_byte_level(self, shared, name):
-        tokenizer = load_tokenizer(shared / "data" / "models" / name)
-        text = "The café\n\n  costs 25 € 🙂 naïve 東京\t"
-        pieces = tokenizer.token_texts(tokenizer.encode(text))
-        assert as_bytes(pieces) == text.encode()
-        assert pieces[0] == "The"
-
-    def test_real_marks(self, shared):
-        tokenizer = load_tokenizer(shared / "data" / "models" / "stories260K")
-        pieces = tokenizer.token_texts(tokenizer.encode("Once upon a é", add_bos=True))
-        assert pieces == ["<s>", " Once", " upon", " a", " ", "é"]
 
 
 class TestLoading:
@@ -238,97 +174,6 @@ class TestLoading:
             load_tokenizer(folder)
 
 
-def with_template(folder, template):
-    folder = write_folder(folder, byte_level(), bos_token="<s>", chat_template=template)
-    return load_tokenizer(folder)
-
-
-class TestChat:
-    def test_template_of_the_tokenizer(self, tmp_path):
-        tokenizer = with_template(tmp_path, CHATML)
-        assert tokenizer.render_chat(ASK, add_generation_prompt=True) == (
-            "<|im_start|>user\n2 + 2?<|im_end|>\n<|im_start|>assistant\n"
-        )
-        assert tokenizer.render_chat(BOTH, add_generation_prompt=False) == (
-            "<|im_start|>user\n2 + 2?<|im_end|>\n<|im_start|>assistant\n4<|im_end|>\n"
-        )
-
-    def test_a_file_of_its_own_goes_first(self, tmp_path):
-        folder = write_folder(tmp_path, byte_level(), chat_template="no")
-        (folder / "chat_template.jinja").write_text("yes {{ messages|length }}")
-        tokenizer = load_tokenizer(folder)
-        assert tokenizer.render_chat(BOTH, add_generation_prompt=False) == "yes 2"
-
-    def test_the_default_of_several(self, tmp_path):
-        named = [
-            {"name": "tool_use", "template": "t"},
-            {"name": "default", "template": "d"},
-        ]
-        tokenizer = with_template(tmp_path, named)
-        assert tokenizer.render_chat(ASK, add_generation_prompt=False) == "d"
-
-    def test_special_tokens_tojson_and_generation_blocks(self, tmp_path):
-        template = (
-            "{{ bos_token }}{% for m in messages %}{% generation %}"
-            "{{ m | tojson }}{% endgeneration %}{% break %}{% endfor %}"
-            "{{ strftime_now is defined }}"
-        )
-        tokenizer = with_template(tmp_path, template)
-        messages = [{"role": "user", "content": "é"}, *ASK]
-        text = tokenizer.render_chat(messages, add_generation_prompt=False)
-        assert text == '<s>{"role": "user", "content": "é"}False'
-
-    @pytest.mark.parametrize(
-        "attack",
-        [
-            "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-            "{{ messages.__class__ }}",
-            "{{ messages.append.__globals__ }}",
-            "{{ raise_exception.__globals__['__builtins__'] }}",
-            "{{ (messages|attr('__class__')).__base__ }}",
-            "{{ '{0.__class__}'.format(messages) }}",
-            "{% set x = messages.append({}) %}",
-            "{{ messages[0].update({'role': 'x'}) }}",
-            "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
-            "{{ self.__init__.__globals__ }}",
-        ],
-    )
-    def test_attacks_are_refused(self, tmp_path, attack):
-        tokenizer = with_template(tmp_path, attack)
-        with pytest.raises(DataError, match="reaches for Python internals"):
-            tokenizer.render_chat(ASK, add_generation_prompt=False)
-
-    @pytest.mark.parametrize(
-        ("template", "message"),
-        [
-            ("{% for %}", r"malformed: .* \(its line 1\)"),
-            ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
-            ("{{ 1 / 0 }}", "ZeroDivisionError"),
-            ("{{ messages[7].content.x }}", "UndefinedError"),
-            ("{% include 'secret' %}", "fails on these messages"),
-            ("{% for i in range(10 ** 9) %}{% endfor %}", "OverflowError"),
-        ],
-    )
-    def test_failures_name_folder_and_reason(self, tmp_path, template, message):
-        tokenizer = with_template(tmp_path, template)
-        with pytest.raises(DataError, match=message) as caught:
-            tokenizer.render_chat(ASK, add_generation_prompt=False)
-        assert str(caught.value).startswith(str(tmp_path))
-
-    def test_plain_fallback(self, byte_tokenizer):
-        asked = byte_tokenizer.render_chat(ASK, add_generation_prompt=True)
-        assert asked == "user: 2 + 2?\nassistant:"
-        both = byte_tokenizer.render_chat(BOTH, add_generation_prompt=False)
-        assert both == render_plain(BOTH, add_generation_prompt=False) == asked + " 4"
-
-    def test_real_template(self, shared):
-        tokenizer = load_tokenizer(shared / "data" / "models" / "smollm2_tokenizer")
-        text = tokenizer.render_chat(ASK, add_generation_prompt=True)
-        assert text.startswith("<|im_start|>system\nYou are a helpful AI assistant")
-        assert text.endswith("2 + 2?<|im_end|>\n<|im_start|>assistant\n")
-        assert tokenizer.encode(text)[0] == tokenizer.bos_id
-
-
 @pytest.mark.parity
 @pytest.mark.parametrize("name", ["gpt2_tokenizer", "smollm2_tokenizer", "stories260K"])
 def test_same_ids_and_chats_as_transformers(shared, name):
@@ -344,7 +189,7 @@ def test_same_ids_and_chats_as_transformers(shared, name):
     assert (ours.bos_id, ours.eos_id) == (theirs.bos_token_id, theirs.eos_token_id)
     if ours.chat_template is None:
         return
-    for messages in (ASK, BOTH, [{"role": "system", "content": " s\n"}, *BOTH]):
+    for messages in ([ASK], BOTH, [{"role": "system", "content": " s\n"}, *BOTH]):
         for asking in (True, False):
             options = {"add_generation_prompt": asking}
             expected = theirs.apply_chat_template(messages, tokenize=False, **options)
