@@ -19,6 +19,7 @@ _T = TypeVar("_T")
 STYLES: tuple[Style, ...] = ("terse", "verbose")
 OPERATIONS: tuple[Operation, ...] = ("+", "-", "*", "/")
 FACTORS = (2, 3, 4, 5)
+MOST_CHANGE = 20  # of one + or - step, so that a small model can learn every sum
 
 WOMEN = ("Mia", "Anna", "Zoe", "Lily", "Emma", "Nora", "Ruth", "Ivy")
 MEN = ("Tom", "Ben", "Leo", "Max", "Sam", "Jack", "Omar", "Noah")
@@ -207,9 +208,9 @@ def _next_step(rng: np.random.Generator, value: int, top: int) -> Step:
     }
     operation: Operation = pick(rng, [op for op in OPERATIONS if possible[op]])
     if operation == "+":
-        right = int(rng.integers(1, top - value + 1))
+        right = int(rng.integers(1, min(top - value, MOST_CHANGE) + 1))
     elif operation == "-":
-        right = int(rng.integers(1, value))
+        right = int(rng.integers(1, min(value - 1, MOST_CHANGE) + 1))
     else:
         right = pick(rng, factors if operation == "*" else divisors)
     result = calculate(value, operation, right)
