@@ -271,12 +271,10 @@ def _check_settings(
 def _same(found: Step, true: Step) -> bool:
     if (found.operation, found.result) != (true.operation, true.result):
         return False
-    if (found.left, found.right) == (true.left, true.right):
+    operands = (true.left, true.right)
+    if (found.left, found.right) == operands:
         return True
-    return true.operation in "+*" and (found.right, found.left) == (
-        true.left,
-        true.right,
-    )
+    return true.operation in "+*" and (found.right, found.left) == operands
 
 
 def _pair(
