@@ -132,7 +132,7 @@ def assemble(
         if stored[name].shape != slot.shape:
             raise CheckpointError(
                 f"{stored[name].file}: tensor {name} has shape {stored[name].shape}, "
-                f"expected {slot.shape} from config.json"
+                f"expected {slot.shape} from the model's config"
             )
     if config.tied and "lm_head.weight" in stored:
         _check_same_head(stored)
@@ -186,7 +186,7 @@ def _refuse_names(source: str, what: str, names: set[str]):
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         raise CheckpointError(
             f"{source}: {what} tensor {some}{more}; expected exactly those that "
-            "config.json implies"
+            "the model's config implies"
         )
 
 
