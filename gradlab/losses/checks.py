@@ -5,8 +5,10 @@ where they are concrete.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 
 from gradlab.errors import LossInputError
@@ -38,16 +40,28 @@ def check_choice(
 
 
 def check_range(
-    loss: str, argument: str, value: float, low: float, high: float, *, open_low=False
+    loss: str,
+    argument: str,
+    value: Any,
+    low: float,
+    high: float,
+    *,
+    open_low: bool = False,
+    closed_high: bool = False,
 ) -> None:
-    """Refuse a number outside [low, high), or (low, high); traced values pass."""
+    """Refuse a number (or any of an array) outside the interval; traced values pass.
+
+    The interval is [low, high) unless `open_low` or `closed_high` say otherwise.
+    """
     if isinstance(value, Tracer):
         return
-    inside = (low < value if open_low else low <= value) and value < high
-    if not inside:
+    array = np.asarray(value)
+    above = low < array if open_low else low <= array
+    below = array <= high if closed_high else array < high
+    if not np.all(above & below):
         raise LossInputError(
             f"loss '{loss}': {argument}={value!r} is out of range; expected "
-            f"{'(' if open_low else '['}{low}, {high})"
+            f"{'(' if open_low else '['}{low}, {high}{']' if closed_high else ')'}"
         )
 
 

@@ -33,9 +33,10 @@ def dpo(pairs: PairLogps, *, beta: float = 0.1, label_smoothing: float = 0.0) ->
       LossInputError: no reference, eps out of range, or arrays of unequal shape.
 
     Conventions:
-        Every public implementation agrees for eps = 0. For eps > 0 eric-mitchell,
-        OpenRLHF, oat, HALOs `cdpo` and turbo-alignment use this formula; TRL 1.16 does
-        not apply label smoothing to its loss type `sigmoid`.
+        Every public implementation agrees for eps = 0. For eps > 0
+        eric-mitchell/direct-preference-optimization f8b8c0f, OpenRLHF 3c3be62, oat
+        c1a074c, HALOs 4831988 `cdpo` and turbo-alignment 72e737d use this formula;
+        TRL 1.16 does not apply label smoothing to its loss type `sigmoid`.
 
     Example:
       >>> f"{dpo(example_pair(), beta=0.1)[0]:.4f}"
@@ -48,6 +49,83 @@ def dpo(pairs: PairLogps, *, beta: float = 0.1, label_smoothing: float = 0.0) ->
     check_range("dpo", "label_smoothing", label_smoothing, 0.0, 1.0)
     a, b = log_ratios(pairs, "dpo")
     return logistic_loss(beta * (a - b), label_smoothing)
+
+
+def cdpo(pairs: PairLogps, *, beta: float = 0.1, label_smoothing: float = 0.1) -> Array:
+    """Conservative DPO: `dpo` for labels of which a share is flipped.
+
+    Formula:
+        L = -(1-eps) log s(beta h) - eps log s(-beta h)
+
+    Gradient:
+        D_w = -beta (s(-beta h) - eps), D_l = -D_w. Stationary at s(beta h) = 1 - eps.
+
+    Args:
+      pairs: token log-probabilities with reference.
+      beta: strength of the pull to the reference, per nat.
+      label_smoothing: eps, the assumed share of flipped preferences, in [0, 1).
+
+    Returns:
+      [B], in nats of the preference likelihood; log 2 where policy and reference agree.
+
+    Raises:
+      LossInputError: no reference, eps out of range, or arrays of unequal shape.
+
+    Conventions:
+        The default eps of 0.1 is a choice made here; HALOs' configuration uses 0.2. TRL
+        1.16 has no such loss: its `robust` is `robust_dpo`, and `sigmoid` ignores label
+        smoothing.
+
+    Example:
+      >>> f"{cdpo(example_pair())[0]:.4f}"
+      '0.6544'
+
+    References:
+      Mitchell, A note on DPO with noisy preferences & relationship to IPO (2023).
+    """
+    return dpo(pairs, beta=beta, label_smoothing=label_smoothing)
+
+
+def robust_dpo(
+    pairs: PairLogps, *, beta: float = 0.1, label_smoothing: float = 0.1
+) -> Array:
+    """Provably robust DPO: an unbiased estimate of DPO's loss under flipped labels.
+
+    Formula:
+        L = [-(1-eps) log s(beta h) + eps log s(-beta h)] / (1 - 2 eps)
+
+    Gradient:
+        D_w = -beta [(1-eps) s(-beta h) + eps s(beta h)] / (1 - 2 eps), D_l = -D_w.
+        Never 0: unlike cDPO the loss has no stationary margin.
+
+    Args:
+      pairs: token log-probabilities with reference.
+      beta: strength of the pull to the reference, per nat.
+      label_smoothing: eps, the share of flipped preferences, in [0, 1/2).
+
+    Returns:
+      [B]; unbounded below when eps > 0.
+
+    Raises:
+      LossInputError: no reference, eps out of range, or arrays of unequal shape.
+
+    Conventions:
+        TRL 1.16 `robust` with `label_smoothing` agrees. It differs from `cdpo` in the
+        sign of the second term and in the factor 1 / (1 - 2 eps).
+
+    Example:
+      >>> f"{robust_dpo(example_pair())[0]:.4f}"
+      '0.6319'
+
+    References:
+      Chowdhury et al., Provably Robust DPO: Aligning Language Models with Noisy
+      Feedback, arXiv:2403.00409.
+    """
+    check_range("robust_dpo", "label_smoothing", label_smoothing, 0.0, 0.5)
+    a, b = log_ratios(pairs, "robust_dpo")
+    kept, flipped = logistic_loss(beta * (a - b)), logistic_loss(-beta * (a - b))
+    weighted = (1.0 - label_smoothing) * kept - label_smoothing * flipped
+    return weighted / (1.0 - 2.0 * label_smoothing)
 
 
 def ipo(pairs: PairLogps, *, tau: float = 0.1, reduction: str = "sum") -> Array:
@@ -74,10 +152,12 @@ def ipo(pairs: PairLogps, *, tau: float = 0.1, reduction: str = "sum") -> Array:
       LossInputError: no reference, unknown reduction, or arrays of unequal shape.
 
     Conventions:
-        Summed: eric-mitchell, OpenRLHF, oat, turbo-alignment, the SamPO repository.
-        Token average: TRL (a comment there says that the authors confirmed it),
-        LLaMA-Factory, HALOs, EasyDeL, mlx-lm-lora. HALOs divides by the number of
-        tokens with a non-zero log-ratio, which is 0/0 where policy equals reference.
+        Summed: eric-mitchell f8b8c0f, OpenRLHF 3c3be62, oat c1a074c, turbo-alignment
+        72e737d (its default), SamPO 25e9631.
+        Token average: TRL 1.16 (a comment there says that the authors confirmed it),
+        LLaMA-Factory ff6d4d1, HALOs 4831988, EasyDeL, mlx-lm-lora dfaaaed. HALOs
+        divides by the number of tokens with a non-zero log-ratio, which is 0/0 where
+        policy equals reference.
 
     Example:
       >>> f"{ipo(example_pair())[0]:.4f}"
@@ -91,6 +171,40 @@ def ipo(pairs: PairLogps, *, tau: float = 0.1, reduction: str = "sum") -> Array:
     ratios = log_ratios if reduction == "sum" else mean_log_ratios
     a, b = ratios(pairs, "ipo")
     return (a - b - 1.0 / (2.0 * tau)) ** 2
+
+
+def averaged_ipo(pairs: PairLogps, *, tau: float = 0.1) -> Array:
+    """IPO on log-ratios per token: `ipo` with reduction "mean".
+
+    Formula:
+        L = (a/L_w - b/L_l - 1/(2 tau))^2
+
+    Gradient:
+        c = 2 (a/L_w - b/L_l - 1/(2 tau)); G_w,t = c/L_w, G_l,t = -c/L_l
+
+    Args:
+      pairs: token log-probabilities with reference.
+      tau: regularisation; often called beta in code.
+
+    Returns:
+      [B] squared nats per token.
+
+    Raises:
+      LossInputError: no reference, or arrays of unequal shape.
+
+    Conventions:
+        The form of TRL 1.16 `ipo`, LLaMA-Factory, HALOs, EasyDeL and mlx-lm-lora. At
+        equal lengths L, averaged_ipo(tau L) is ipo(tau) / L^2.
+
+    Example:
+      >>> f"{averaged_ipo(example_pair())[0]:.4f}"
+      '21.0069'
+
+    References:
+      Azar et al., A General Theoretical Paradigm to Understand Learning from Human
+      Preferences, arXiv:2310.12036, Eq. 17, averaged over tokens as in TRL 1.16.
+    """
+    return ipo(pairs, tau=tau, reduction="mean")
 
 
 def hinge(pairs: PairLogps, *, beta: float = 0.1) -> Array:
@@ -113,7 +227,8 @@ def hinge(pairs: PairLogps, *, beta: float = 0.1) -> Array:
       LossInputError: no reference, or arrays of unequal shape.
 
     Conventions:
-        TRL 1.16 `hinge`, SPIN and oat (there named SLiC) agree. `slic` is another loss.
+        TRL 1.16 `hinge`, SPIN a12ba80 and oat c1a074c (there named SLiC) agree. `slic`
+        is another loss.
 
     Example:
       >>> f"{hinge(example_pair())[0]:.4f}"

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 
 from gradlab.losses.checks import check_choice
 from gradlab.losses.terms import (
-    batch_size,
-    batch_tokens,
+    batch_share,
     lengths,
     log1mexp,
     masked,
@@ -61,7 +60,10 @@ def mle(pairs: PairLogps, *, reduction: str = "sum") -> Array:
     total = -seq_logps(pairs).chosen
     if reduction == "sum":
         return total
-    return total * batch_size(pairs) / batch_tokens(pairs.chosen_mask)
+    return batch_share(total, pairs, pairs.chosen_mask)
+
+
+sft = mle
 
 
 def unlikelihood_token(
@@ -95,9 +97,10 @@ def unlikelihood_token(
       LossInputError: unknown reduction, or arrays of unequal shape.
 
     Conventions:
-        The authors' fairseq code divides by the token count and clamps 1 - p at 1e-5,
-        their GPT-2 script at 1e-20. The baseline called "Unlikelihood" in the DPO paper
-        is `mate`, not this loss.
+        The authors' fairseq code (facebookresearch/unlikelihood_training 9444655)
+        divides by the token count and clamps 1 - p at 1e-5, their GPT-2 script at
+        1e-20. The baseline called "Unlikelihood" in the DPO paper maximises
+        log P(y_w) - alpha log P(y_l): that is `mate`, not this loss.
 
     Example:
       >>> f"{unlikelihood_token(example_pair())[0]:.4f}"
@@ -128,57 +131,40 @@ def unlikelihood_token(
     return -rewarded - alpha * penalty
 
 
-def exmate(pairs: PairLogps, *, lam: float = 0.05, reduction: str = "mean") -> Array:
-    """ExMATE: likelihood of the chosen minus an exponential pull on the rejected.
+def unlikelihood_sequence(pairs: PairLogps, *, alpha: float = 1.0) -> Array:
+    """Sequence unlikelihood: push the odds of the rejected response as a whole down.
 
     Formula:
-        mean   L = -A_w + lam exp(A_l)
-        sum    L = -S_w + lam exp(S_l)
-        token  L = -S_w + lam sum_t p_l,t
-        batch  L = -B S_w / N_w + lam exp(sum of all logp_l / N_l), one exponential for
-               the whole batch; its mean is the batch value
+        L = -S_w - alpha log(1 - exp(S_l))
 
     Gradient:
-        mean   G_w,t = -1/L_w   G_l,t = (lam / L_l) exp(A_l)
-        sum    G_w,t = -1       G_l,t = lam exp(S_l)
-        token  G_w,t = -1       G_l,t = lam p_l,t
-        batch  G_w,t = -B/N_w   G_l,t = (lam B / N_l) exp(mean of all logp_l)
+        D_w = -1; D_l = alpha P / (1 - P) with P = exp(S_l), the same on every token.
 
     Args:
       pairs: token log-probabilities.
-      lam: weight of the penalty (`mate_coef` in the released code).
-      reduction: "mean", "sum", "token" or "batch". "batch" couples the pairs.
+      alpha: weight of the penalty.
 
     Returns:
-      [B] nats; for "batch" a vector whose mean is the batch value.
+      [B] nats. Infinite where the whole rejected response has probability 1, an empty
+      one included.
 
     Raises:
-      LossInputError: unknown reduction, or arrays of unequal shape.
+      LossInputError: arrays of unequal shape.
 
     Conventions:
-        Only the "batch" form is confirmed by released code (Pascalson/CausalDialogue);
-        the other three are readings of the same idea. The "sum" form underflows: its
-        penalty is 0 in float32 once S_l < -103, and the loss is then plain MLE.
+        Underflow: D_l is 0 in float32 once S_l < -103 (float64: -745), which a few
+        dozen tokens reach; the loss is then plain MLE. Inferred as the whole-sequence
+        analogue of `unlikelihood_token`; no public implementation was found. What
+        arXiv:1908.04319 calls "sequence-level unlikelihood" is something else: a
+        token-wise penalty on repeated n-grams of the model's own continuations.
 
     Example:
-      >>> f"{exmate(example_pair())[0]:.4f}"
-      '1.5112'
+      >>> f"{unlikelihood_sequence(example_pair())[0]:.4f}"
+      '3.0112'
 
     References:
-      Tuan et al., CausalDialogue, arXiv:2212.10515 (Findings of ACL 2023); analysed in
-      Tuan & Wang, arXiv:2408.16751, whose normalisation is not confirmed.
+      Inferred from Welleck et al., Neural Text Generation with Unlikelihood Training,
+      arXiv:1908.04319.
     """
-    check_choice("exmate", "reduction", reduction, ("mean", "sum", "token", "batch"))
-    if reduction == "mean":
-        means = mean_logps(pairs)
-        return -means.chosen + lam * jnp.exp(means.rejected)
     sums = seq_logps(pairs)
-    if reduction == "sum":
-        return -sums.chosen + lam * jnp.exp(sums.rejected)
-    mask = pairs.rejected_mask
-    if reduction == "token":
-        probs = jnp.exp(masked(pairs.rejected, mask, fill=-1.0))
-        return -sums.chosen + lam * jnp.sum(masked(probs, mask), axis=-1)
-    mean_rejected = jnp.sum(sums.rejected) / batch_tokens(mask)
-    rewarded = sums.chosen * batch_size(pairs) / batch_tokens(pairs.chosen_mask)
-    return -rewarded + lam * jnp.exp(mean_rejected)
+    return -sums.chosen - alpha * log1mexp(sums.rejected)

@@ -5,9 +5,14 @@ Symbols as in `gradlab.losses.likelihood`; s is the logistic sigmoid.
 
 import jax
 
-from gradlab.errors import LossInputError
 from gradlab.losses.checks import check_choice, check_range
-from gradlab.losses.terms import log1mexp, logistic_loss, mean_logps, seq_logps
+from gradlab.losses.terms import (
+    batch_share,
+    log1mexp,
+    logistic_loss,
+    mean_logps,
+    seq_logps,
+)
 from gradlab.types import Array, PairLogps
 
 
@@ -42,9 +47,11 @@ def slic(
       LossInputError: unknown regularizer, or arrays of unequal shape.
 
     Conventions:
-        HALOs `slic` and turbo-alignment `slic_hf` (delta 1; a constant margin in place
-        of the likelihood term) are relatives; "slic" in oat is `hinge`. The paper may
-        regularise on another target than the chosen response; here it is the chosen.
+        HALOs 4831988 `slic` (beta plays the role of delta = 1, lambda_coef 0.1) adds a
+        [B] to a [B, T] term: broken unless B = 1 or T = B, as far as reading tells.
+        turbo-alignment 72e737d `slic_hf` (delta 1) subtracts a constant margin in place
+        of the likelihood term. "slic" in oat is `hinge`. The paper may regularise on
+        another target than the chosen response; here it is the chosen, by choice.
 
     Example:
       >>> f"{slic(example_pair())[0]:.4f}"
@@ -60,66 +67,63 @@ def slic(
     return jax.nn.relu(delta - beta * (sums.chosen - sums.rejected)) - lam * rewarded
 
 
-def simpo(
+def cpo(
     pairs: PairLogps,
     *,
-    beta: float = 2.0,
-    gamma: float = 0.5,
-    gamma_beta_ratio: float | None = None,
+    beta: float = 0.1,
+    alpha: float = 1.0,
     label_smoothing: float = 0.0,
+    nll_reduction: str = "mean",
 ) -> Array:
-    """SimPO: logistic loss of the difference of mean log-probabilities, with a margin.
+    """Contrastive preference optimisation: DPO without reference, plus likelihood.
 
     Formula:
-        m = beta (A_w - A_l) - gamma;  L = -(1-eps) log s(m) - eps log s(-m)
+        x = beta (S_w - S_l)
+        L = -(1-eps) log s(x) - eps log s(-x) + alpha NLL, with NLL:
+        mean -A_w; sum -S_w; batch -B S_w / N_w, the share of the batch's token mean
 
     Gradient:
-        c = -beta (s(-m) - eps); G_w,t = c/L_w, G_l,t = -c/L_l
+        D_w = -beta (s(-x) - eps) - alpha {mean 1/L_w | sum 1 | batch B/N_w}
+        D_l = +beta (s(-x) - eps)
 
     Args:
       pairs: token log-probabilities.
-      beta: scale of the mean log-probabilities, tokens per nat.
-      gamma: target margin, outside beta.
-      gamma_beta_ratio: gamma / beta, the other way to give the margin; exclusive with
-        a gamma other than the default.
+      beta: scale of the log-probability difference, per nat.
+      alpha: weight of the likelihood term (TRL `cpo_alpha`).
       label_smoothing: eps in [0, 1).
+      nll_reduction: "mean", "sum" or "batch". "batch" couples pairs through N_w.
 
     Returns:
       [B].
 
     Raises:
-      LossInputError: both gamma and its ratio given, eps out of range, or arrays of
-        unequal shape.
+      LossInputError: unknown reduction, eps out of range, or arrays of unequal shape.
 
     Conventions:
-        "gamma" outside beta: TRL, LLaMA-Factory, torchtune, here. The SimPO repository,
-        HALOs, oat and open-instruct take `gamma_beta_ratio` (0.25); turbo-alignment
-        calls the ratio gamma. TRL adds a likelihood term unless `cpo_alpha=0`.
+        The likelihood is the batch's token mean over response labels in TRL 1.16
+        ("batch") and the sum in turbo-alignment 72e737d, whose default `norm=True`
+        moreover puts DPO's log-ratios inside the sigmoid. The default "mean" is a
+        choice made here, so that pairs don't couple. Without likelihood term (alpha 0)
+        this is `dpo` with a reference of all zeros.
 
     Example:
-      >>> f"{simpo(example_pair())[0]:.4f}"
-      '0.9741'
+      >>> f"{cpo(example_pair())[0]:.4f}"
+      '2.1210'
 
     References:
-      Meng et al., SimPO: Simple Preference Optimization with a Reference-Free Reward,
-      arXiv:2405.14734.
+      Xu et al., Contrastive Preference Optimization: Pushing the Boundaries of LLM
+      Performance in Machine Translation, arXiv:2401.08417.
     """
-    check_range("simpo", "label_smoothing", label_smoothing, 0.0, 1.0)
-    chosen, rejected = mean_logps(pairs)
-    margin = beta * (chosen - rejected) - simpo_gamma(beta, gamma, gamma_beta_ratio)
-    return logistic_loss(margin, label_smoothing)
-
-
-def simpo_gamma(beta: float, gamma: float, gamma_beta_ratio: float | None) -> float:
-    """The margin from whichever of its two names was given."""
-    if gamma_beta_ratio is None:
-        return gamma
-    if gamma != 0.5:
-        raise LossInputError(
-            f"loss 'simpo': gamma={gamma!r} and gamma_beta_ratio={gamma_beta_ratio!r} "
-            "are two names of one margin; give one"
-        )
-    return beta * gamma_beta_ratio
+    check_choice("cpo", "nll_reduction", nll_reduction, ("mean", "sum", "batch"))
+    check_range("cpo", "label_smoothing", label_smoothing, 0.0, 1.0)
+    sums = seq_logps(pairs)
+    rewarded = {
+        "mean": mean_logps(pairs).chosen,
+        "sum": sums.chosen,
+        "batch": batch_share(sums.chosen, pairs, pairs.chosen_mask),
+    }[nll_reduction]
+    margin = beta * (sums.chosen - sums.rejected)
+    return logistic_loss(margin, label_smoothing) - alpha * rewarded
 
 
 def orpo(pairs: PairLogps, *, lam: float = 0.1) -> Array:
@@ -143,9 +147,10 @@ def orpo(pairs: PairLogps, *, lam: float = 0.1) -> Array:
       LossInputError: arrays of unequal shape.
 
     Conventions:
-        TRL averages the likelihood term over the batch's tokens, prompt included.
-        LLaMA-Factory has this formula without a stable log(1 - e^x). turbo-alignment
-        clamps e^A at 1 - 1e-7 and uses lambda = 1.
+        TRL 1.16 averages the likelihood term over the batch's tokens, prompt included,
+        and takes the odds in float32. LLaMA-Factory ff6d4d1 has this formula without a
+        stable log(1 - e^x). turbo-alignment 72e737d clamps e^A at 1 - 1e-7 and uses
+        lambda = 1.
 
     Example:
       >>> f"{orpo(example_pair())[0]:.4f}"

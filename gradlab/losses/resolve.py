@@ -1,25 +1,24 @@
 """From what a user writes to a loss: names, settings, sums, her own functions.
 
 A specification is a name of `LOSSES` or `module:function`, with settings in
-parentheses, and sums of such terms with number factors:
-
-    dpo    dpop(lam=5)    ipo(reduction='mean')    dpo + 0.5*exmate(lam=0.2)
-    my_pkg.my_mod:my_loss(beta=1)
+parentheses, and sums of such terms with number factors; examples stand in
+`gradlab.losses.specification`.
 """
 
-import ast
 import difflib
-import importlib
 import inspect
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 
 from gradlab.errors import GradlabError, LossInputError
-from gradlab.losses.catalogue import ALIASES, LOSSES, LossInfo
+from gradlab.losses.catalogue import ALIASES, LOSSES
+from gradlab.losses.info import LossInfo
+from gradlab.losses.specification import read_terms
+from gradlab.losses.specification import split_outside as split_outside
+from gradlab.losses.user import imported, try_out
 from gradlab.types import Array, LossFn, PairLogps, PairWeights
 
 
@@ -44,14 +43,32 @@ class BoundLoss:
         return self.function(pairs, **self.hyper)
 
     @property
+    def needs_fields(self) -> tuple[str, ...]:
+        """Optional fields of `PairLogps` that the loss is known to read."""
+        own = self.info.fields(self.hyper) if self.info else ()
+        return _united([own, *(base.needs_fields for base in self._bases())])
+
+    @property
     def needs_reference(self) -> bool:
         """Whether the loss is known to read the reference."""
-        return self.info is not None and self.info.needs_reference
+        return "ref_chosen" in self.needs_fields
 
     @property
     def couples_batch(self) -> bool:
         """Whether a pair's value is known to depend on the other pairs."""
-        return self.info is not None and self.info.couples(self.hyper)
+        own = self.info is not None and self.info.couples(self.hyper)
+        return own or any(base.couples_batch for base in self._bases())
+
+    @property
+    def stops_gradient(self) -> bool:
+        """Whether a part that depends on the policy is known to be held constant."""
+        own = self.info is not None and self.info.stops(self.hyper)
+        return own or any(base.stops_gradient for base in self._bases())
+
+    def _bases(self) -> list["BoundLoss"]:
+        """The loss inside this one, where it takes one as `base`."""
+        base = self.hyper.get("base") if self.info else None
+        return [] if base is None else [resolve(base)]
 
     def closed_form(self, pairs: PairLogps) -> PairWeights | None:
         """Token weights by the published formula, or None where none is known."""
@@ -67,14 +84,19 @@ class WeightedSum(BoundLoss):
     terms: tuple[tuple[float, BoundLoss], ...] = ()
 
     @property
-    def needs_reference(self) -> bool:
-        """Whether any term is known to read the reference."""
-        return any(loss.needs_reference for _, loss in self.terms)
+    def needs_fields(self) -> tuple[str, ...]:
+        """Optional fields of `PairLogps` that some term is known to read."""
+        return _united(loss.needs_fields for _, loss in self.terms)
 
     @property
     def couples_batch(self) -> bool:
         """Whether any term is known to couple the pairs."""
         return any(loss.couples_batch for _, loss in self.terms)
+
+    @property
+    def stops_gradient(self) -> bool:
+        """Whether any term is known to hold a part constant."""
+        return any(loss.stops_gradient for _, loss in self.terms)
 
     def closed_form(self, pairs: PairLogps) -> PairWeights | None:
         """The weighted sum of the terms' closed forms, if each has one."""
@@ -85,6 +107,11 @@ class WeightedSum(BoundLoss):
         return jax.tree.map(
             lambda *ws: sum(f * w for f, w in zip(factors, ws, strict=True)), *parts
         )
+
+
+def _united(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Every field once, in order."""
+    return tuple(dict.fromkeys(field for group in groups for field in group))
 
 
 def weighted_sum(terms: Sequence[tuple], *, label: str | None = None) -> WeightedSum:
@@ -148,121 +175,48 @@ def resolve(loss: str | LossFn, **hyper: Any) -> BoundLoss:
     if not callable(loss):
         raise LossInputError(f"a loss is a name or a function; got {loss!r}")
     for name, info in LOSSES.items():
-        if info.function is loss and not info.preset:
+        if info.function is loss:
             return _bind(loss, info, hyper, name=name)
     return _bind(loss, None, hyper, name=getattr(loss, "__name__", repr(loss)))
 
 
-_TERM = re.compile(
-    r"\s*(?:(?P<factor>[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*\*)?"
-    r"\s*(?P<name>[A-Za-z_][\w.]*(?::[\w.]+)?)\s*(?P<call>\(.*\))?\s*",
-    re.DOTALL,
-)
-
-
 def _parse(spec: str, hyper: dict[str, Any]) -> BoundLoss:
-    terms = []
-    for text in split_outside(spec, "+"):
-        match = _TERM.fullmatch(text)
-        if match is None:
-            raise LossInputError(
-                f"can't read the loss {spec!r}: {text.strip()!r} is no name; expected "
-                "e.g. dpo, dpop(lam=5), my_module:my_loss or dpo + 0.5*exmate"
-            )
-        settings = _settings(spec, match["call"]) if match["call"] else {}
-        terms.append((float(match["factor"] or 1), match["name"], settings))
-    if len(terms) == 1 and terms[0][0] == 1:
-        _, name, settings = terms[0]
-        return _named(name, settings | hyper)
+    terms = read_terms(spec)
+    if len(terms) == 1 and terms[0].factor == 1:
+        return _named(terms[0].name, terms[0].settings | hyper)
     if hyper:
         raise LossInputError(f"give hyperparameters to the terms of '{spec}'")
-    return weighted_sum([(f, _named(name, settings)) for f, name, settings in terms])
-
-
-def split_outside(text: str, separator: str) -> list[str]:
-    """Split at a separator, but not inside parentheses, brackets or quotes.
-
-    Example:
-      >>> split_outside("dpo,ipo(tau=0.1,reduction='mean')", ",")
-      ['dpo', "ipo(tau=0.1,reduction='mean')"]
-    """
-    parts, depth, quote = [""], 0, ""
-    for char in text:
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"":
-            quote = char
-        elif char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-        elif char == separator and depth == 0 and not _in_exponent(parts[-1], char):
-            parts.append("")
-            continue
-        parts[-1] += char
-    return parts
-
-
-def _in_exponent(before: str, char: str) -> bool:
-    """Whether a + belongs to a number such as 1e+3."""
-    return char == "+" and re.search(r"(?<![\w.])[0-9.]+[eE]$", before) is not None
-
-
-def _settings(spec: str, call: str) -> dict[str, Any]:
-    """Keyword values of `(lam=5, reduction=mean)`; bare words are strings."""
-    try:
-        node = ast.parse(f"f{call}", mode="eval").body
-        if not isinstance(node, ast.Call) or node.args:
-            raise ValueError("expected keyword=value settings only")
-        return {str(k.arg): _literal(k.value) for k in node.keywords}
-    except (SyntaxError, ValueError) as error:
-        raise LossInputError(
-            f"can't read the settings of the loss {spec!r}: {error}; expected e.g. "
-            "ipo(tau=0.1, reduction='mean')"
-        ) from None
-
-
-def _literal(node: ast.expr) -> Any:
-    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
+    return weighted_sum([(t.factor, _named(t.name, t.settings)) for t in terms])
 
 
 def _named(name: str, hyper: dict[str, Any]) -> BoundLoss:
     if ":" in name:
-        return _bind(_imported(name), None, hyper, name=name)
+        function = imported(name)
+        _check_hyper(function, hyper, name)
+        try_out(function, hyper, name=name)
+        return _bind(function, None, hyper, name=name)
     key = ALIASES.get(name, name)
     if key not in LOSSES:
-        near = difflib.get_close_matches(name, [*LOSSES, *ALIASES], n=3, cutoff=0.5)
-        hint = f"did you mean {', '.join(near)}? " if near else ""
-        raise LossInputError(
-            f"unknown loss '{name}'; {hint}Known: {', '.join(sorted(LOSSES))}; "
-            "your own is module:function"
-        )
+        raise unknown_loss(name)
     return _bind(LOSSES[key].function, LOSSES[key], hyper, name=name)
 
 
-def _imported(path: str) -> LossFn:
-    module_name, _, function_name = path.partition(":")
-    try:
-        function: Any = importlib.import_module(module_name)
-        for part in function_name.split("."):
-            function = getattr(function, part)
-    except (ImportError, AttributeError) as error:
-        raise LossInputError(
-            f"can't import the loss '{path}': {error}; expected module:function, with "
-            "the module importable from the current folder"
-        ) from None
-    if not callable(function):
-        raise LossInputError(f"the loss '{path}' is a {type(function).__name__}")
-    return function
+def unknown_loss(name: str) -> LossInputError:
+    """The error that lists the near misses."""
+    near = difflib.get_close_matches(name, [*LOSSES, *ALIASES], n=3, cutoff=0.5)
+    hint = f"did you mean {', '.join(near)}? " if near else ""
+    return LossInputError(
+        f"unknown loss '{name}'; {hint}Known: {', '.join(sorted(LOSSES))}; "
+        "your own is module:function"
+    )
 
 
 def _bind(function, info: LossInfo | None, hyper: dict[str, Any], *, name) -> BoundLoss:
-    _check_hyper(function, hyper | dict(info.preset if info else {}), name)
+    _check_hyper(function, hyper, name)
     settings = ", ".join(f"{k}={_short(v)}" for k, v in hyper.items())
     bare = name.partition("(")[0]
     label = f"{bare}({settings})" if settings else bare
-    preset = dict(info.preset) if info else {}
-    return BoundLoss(label, function, preset | hyper, info)
+    return BoundLoss(label, function, hyper, info)
 
 
 def _short(value: Any) -> str:

@@ -3,6 +3,7 @@
 Every function selects with the mask *before* any arithmetic, so that whatever masked
 entries hold (infinities and NaN included) reaches neither a value nor a gradient. Sums
 run over the last axis: a loss works on [B, T] arrays and, under `jax.vmap`, on [T].
+Arrays of 16 bits are taken to float32 first: bfloat16 keeps three digits of a sum.
 """
 
 import math
@@ -22,9 +23,14 @@ class Sides(NamedTuple):
     rejected: Array
 
 
+def upcast(values: Array) -> Array:
+    """At least float32, whatever 16-bit type the log-probabilities came in."""
+    return jnp.asarray(values, jnp.promote_types(jnp.result_type(values), jnp.float32))
+
+
 def masked(values: Array, mask: Array, fill: float = 0.0) -> Array:
     """`values` where the mask is set, `fill` elsewhere. [.., T] -> [.., T]."""
-    return jnp.where(jnp.asarray(mask, bool), values, fill)
+    return jnp.where(jnp.asarray(mask, bool), upcast(values), fill)
 
 
 def seq_sum(values: Array, mask: Array) -> Array:
@@ -58,7 +64,7 @@ def ref_seq_logps(pairs: PairLogps, loss: str) -> Sides:
 def lengths(pairs: PairLogps) -> Sides:
     """L_w, L_l: response tokens of each side, [B]; an empty response counts as 1."""
     check_shapes(pairs)
-    dtype = jnp.result_type(pairs.chosen, pairs.rejected)
+    dtype = jnp.result_type(pairs.chosen, pairs.rejected, jnp.float32)
 
     def count(mask):
         tokens = jnp.sum(jnp.asarray(mask, bool), axis=-1)
@@ -98,6 +104,11 @@ def mean_log_ratios(pairs: PairLogps, loss: str) -> Sides:
     return Sides(sums.chosen / counts.chosen, sums.rejected / counts.rejected)
 
 
+def batch_share(sums: Array, pairs: PairLogps, mask: Array) -> Array:
+    """B S / N: each pair's share of the mean over all tokens of the batch, [B]."""
+    return sums * batch_size(pairs) / batch_tokens(mask)
+
+
 def batch_tokens(mask: Array) -> Array:
     """N: response tokens of one side over the whole batch, at least 1, a scalar."""
     return jnp.maximum(jnp.sum(jnp.asarray(mask, bool)), 1)
@@ -124,7 +135,7 @@ def log1mexp(x: Array) -> Array:
 def logistic_loss(margin: Array, label_smoothing: float = 0.0) -> Array:
     """-(1-eps) log s(m) - eps log s(-m), elementwise."""
     loss = -jax.nn.log_sigmoid(margin)
-    if label_smoothing == 0.0:
+    if isinstance(label_smoothing, float | int) and label_smoothing == 0:
         return loss
     flipped = -jax.nn.log_sigmoid(-margin)
     return (1.0 - label_smoothing) * loss + label_smoothing * flipped
@@ -135,10 +146,17 @@ def logistic_slope(margin: Array, label_smoothing: float = 0.0) -> Array:
     return -(jax.nn.sigmoid(-margin) - label_smoothing)
 
 
+def clip_exponent(z: Array, exp_clip: float | None) -> Array:
+    """z below exp_clip, and the constant exp_clip (derivative 0) from there on."""
+    return z if exp_clip is None else jnp.where(z < exp_clip, z, exp_clip)
+
+
 def clipped_exp(z: Array, exp_clip: float | None) -> Array:
     """exp(z), constant (derivative 0) for z >= exp_clip; `None` disables the clip."""
-    return (
-        jnp.exp(z)
-        if exp_clip is None
-        else jnp.exp(jnp.where(z < exp_clip, z, exp_clip))
-    )
+    return jnp.exp(clip_exponent(z, exp_clip))
+
+
+def clipped_slope(z: Array, exp_clip: float | None) -> Array:
+    """Derivative of `clipped_exp`: exp(z), and 0 for z >= exp_clip."""
+    slope = clipped_exp(z, exp_clip)
+    return slope if exp_clip is None else jnp.where(z < exp_clip, slope, 0.0)

@@ -21,20 +21,26 @@ class GoldenRow:
     results: dict[str, Any]
 
 
-def read(shared: Path) -> tuple[dict[str, PairLogps], list[GoldenRow]]:
-    """The inputs by case (float64 if that is on) and a row per loss and setting."""
-    raw = json.loads((shared / "spec" / "golden" / "losses_public.json").read_text())
-    cases = {name: _pairs(raw["cases"][name]) for name in CASES}
-    rows = [
+def read_cases(shared: Path) -> dict[str, PairLogps]:
+    """The inputs by case, in float64 if that is on."""
+    return {name: _pairs(_raw(shared)["cases"][name]) for name in CASES}
+
+
+def read_rows(shared: Path) -> list[GoldenRow]:
+    """A row per loss and setting."""
+    return [
         GoldenRow(
             row["loss"],
             row["params"],
             row["gradient_of"] == "batch_value",
             row["results"],
         )
-        for row in raw["losses"]
+        for row in _raw(shared)["losses"]
     ]
-    return cases, rows
+
+
+def _raw(shared: Path) -> dict[str, Any]:
+    return json.loads((shared / "spec" / "golden" / "losses_public.json").read_text())
 
 
 def _pairs(case: dict[str, Any]) -> PairLogps:

@@ -6,16 +6,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.test_util import check_grads
 
 from gradlab.errors import LossInputError
-from gradlab.gradients import token_weights, value_and_token_weights
-from gradlab.losses import LOSSES, resolve
+from gradlab.gradients import value_and_token_weights
+from gradlab.losses import LOSSES, BoundLoss, dpo, resolve
+from gradlab.losses.contract import CHECKS, check_loss
+from gradlab.losses.contract.derivatives import finite_differences, third_derivatives
+from gradlab.losses.contract.tools import (
+    Broken,
+    NotApplicable,
+    away_from_kinks,
+    expect_same,
+    value_and_weights,
+)
 
-from .cases import T_CHOSEN, T_REJECTED, B, random_pairs, setting_id, settings
+from .cases import VARIANTS, random_pairs, setting_id, settings
+from .frozen import frozen_at
 
+pytestmark = pytest.mark.filterwarnings("ignore:loss 'gsil'")
 every_setting = pytest.mark.parametrize(("name", "hyper"), settings(), ids=setting_id)
-SIDES = ("chosen", "rejected")
+stopping = [(n, h) for n, h in settings() if resolve(n, **h).stops_gradient]
 
 
 @pytest.fixture(autouse=True)
@@ -24,202 +34,174 @@ def _float64():
         yield
 
 
-def kinked_at(name, pairs, hyper) -> bool:
-    """Whether a pair lies so close to a kink that differences straddle it."""
-    shift = {"chosen": pairs.chosen + 1e-5, "rejected": pairs.rejected - 1e-5}
-    here = token_weights(name, pairs, **hyper)
-    there = token_weights(name, replace(pairs, **shift), **hyper)
-    gaps = [jnp.max(jnp.abs(getattr(here, s) - getattr(there, s))) for s in SIDES]
-    return bool(max(gaps) > 1e-2)
+def test_every_loss_has_variants():
+    assert set(VARIANTS) == set(LOSSES)
 
 
+@pytest.mark.parametrize("check", [c for c in CHECKS if c != "jit"])
 @every_setting
-def test_returns_one_finite_value_per_pair(name, hyper):
-    values = resolve(name, **hyper)(random_pairs(0))
-    assert values.shape == (B,)
-    assert values.dtype == jnp.float64
-    assert jnp.all(jnp.isfinite(values))
-
-
-@every_setting
-def test_weights_equal_the_closed_form(name, hyper):
-    for seed in range(20):
-        pairs = random_pairs(seed, left_padding=seed % 2 == 1)
-        weights = token_weights(name, pairs, **hyper)
-        closed = resolve(name, **hyper).closed_form(pairs)
-        for side in SIDES:
-            got, expected = getattr(weights, side), getattr(closed, side)
-            assert expected.shape == got.shape
-            np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
-
-
-@every_setting
-def test_weights_equal_finite_differences(name, hyper):
-    pairs = next(
-        p for p in map(random_pairs, range(50)) if not kinked_at(name, p, hyper)
-    )
-    bound = resolve(name, **hyper)
-
-    def total(chosen, rejected):
-        return jnp.sum(bound(replace(pairs, chosen=chosen, rejected=rejected)))
-
-    frozen = LOSSES[name].stops_gradient
-    if not frozen:
-        check_grads(
-            total, (pairs.chosen, pairs.rejected), order=1, modes=("rev", "fwd")
-        )
-
-
-@every_setting
-def test_masked_entries_do_nothing_whatever_they_hold(name, hyper):
-    pairs = random_pairs(1)
-    values, weights = value_and_token_weights(name, pairs, **hyper)
-    for junk in (jnp.nan, -jnp.inf, jnp.inf, 0.0, 17.25, -1e30):
-        spoilt = pairs
-        for side in SIDES:
-            mask = getattr(pairs, f"{side}_mask") > 0
-            for field in (side, f"ref_{side}", f"{side}_logsumsq"):
-                spoiled = jnp.where(mask, getattr(pairs, field), junk)
-                spoilt = replace(spoilt, **{field: spoiled})
-        got, got_weights = value_and_token_weights(name, spoilt, **hyper)
-        np.testing.assert_array_equal(got, values)
-        for side in SIDES:
-            np.testing.assert_array_equal(
-                getattr(got_weights, side), getattr(weights, side)
-            )
-            outside = getattr(pairs, f"{side}_mask") == 0
-            assert jnp.all(getattr(got_weights, side)[outside] == 0.0)
-
-
-@every_setting
-@pytest.mark.parametrize("logp", [-1e4, -87.0, -1e-9])
-def test_extremes_stay_finite_in_float32(name, hyper, logp):
-    pairs = random_pairs(2, dtype=jnp.float32)
-    for policy in SIDES:
-        for reference in (-1e4, -1e-9):
-            fields = {
-                side: jnp.full_like(
-                    getattr(pairs, side), logp if side == policy else -1
-                )
-                for side in SIDES
-            }
-            ref = {f"ref_{s}": jnp.full_like(fields[s], reference) for s in SIDES}
-            extreme = replace(pairs, **fields, **ref)
-            values, weights = value_and_token_weights(name, extreme, **hyper)
-            assert values.dtype == jnp.float32
-            assert jnp.all(jnp.isfinite(values)), (policy, reference)
-            for side in SIDES:
-                assert jnp.all(jnp.isfinite(getattr(weights, side))), (
-                    policy,
-                    reference,
-                )
-
-
-@every_setting
-def test_an_empty_response_stays_finite(name, hyper):
-    pairs = random_pairs(3)
-    pairs = replace(pairs, chosen_mask=pairs.chosen_mask.at[0].set(0))
-    values, weights = value_and_token_weights(name, pairs, **hyper)
-    assert jnp.all(jnp.isfinite(values))
-    assert jnp.all(jnp.isfinite(weights.chosen))
-    assert jnp.all(weights.chosen[0] == 0)
-
-
-@every_setting
-def test_jit_changes_nothing(name, hyper):
-    pairs = random_pairs(4)
-    eager = value_and_token_weights(name, pairs, **hyper)
-    jitted = jax.jit(lambda p: value_and_token_weights(name, p, **hyper))(pairs)
-    jax.tree.map(
-        lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-12, atol=1e-14),
-        eager,
-        jitted,
-    )
-
-
-@every_setting
-def test_float32_agrees_with_float64(name, hyper):
-    exact = value_and_token_weights(name, random_pairs(5), **hyper)
-    single = value_and_token_weights(name, random_pairs(5, dtype=jnp.float32), **hyper)
-    jax.tree.map(
-        lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-5, atol=2e-5),
-        single,
-        exact,
-    )
-
-
-@every_setting
-def test_padding_side_and_width_do_not_matter(name, hyper):
-    pairs = random_pairs(6)
-    values, weights = value_and_token_weights(name, pairs, **hyper)
-    before, after = 2, 3
-
-    def widen(x):
-        pad = [(0, 0), (before, after)]
-        return jnp.pad(x, pad) if x.ndim == 2 else x
-
-    wide_values, wide = value_and_token_weights(
-        name, jax.tree.map(widen, pairs), **hyper
-    )
-    np.testing.assert_allclose(wide_values, values, rtol=1e-13)
-    for side, width in zip(SIDES, (T_CHOSEN, T_REJECTED), strict=True):
-        inner = getattr(wide, side)[:, before : before + width]
-        np.testing.assert_allclose(inner, getattr(weights, side), rtol=1e-13)
-
-
-@every_setting
-def test_order_of_the_batch_does_not_matter(name, hyper):
-    pairs = random_pairs(7)
-    order = jnp.array([2, 0, 1])
-    values, weights = value_and_token_weights(name, pairs, **hyper)
-    permuted = jax.tree.map(lambda x: x[order] if x.ndim == 2 else x, pairs)
-    new_values, new_weights = value_and_token_weights(name, permuted, **hyper)
-    if not LOSSES[name].values_by_rank:
-        np.testing.assert_allclose(new_values, values[order], rtol=1e-13)
-    np.testing.assert_allclose(jnp.mean(new_values), jnp.mean(values), rtol=1e-13)
-    for side in SIDES:
-        np.testing.assert_allclose(
-            getattr(new_weights, side), getattr(weights, side)[order], rtol=1e-13
-        )
-
-
-@every_setting
-def test_pairs_couple_only_where_the_table_says_so(name, hyper):
-    pairs = random_pairs(8)
-    alone = jax.tree.map(lambda x: x[:1] if x.ndim == 2 else x, pairs)
-    together, _ = value_and_token_weights(name, pairs, **hyper)
-    single, _ = value_and_token_weights(name, alone, **hyper)
-    same = np.allclose(single[0], together[0], rtol=1e-12)
-    assert same != resolve(name, **hyper).couples_batch
-
-
-@every_setting
-def test_vmap_over_pairs_equals_the_batch(name, hyper):
-    if resolve(name, **hyper).couples_batch:
-        pytest.skip("a batch-coupled loss has no meaning for one pair alone")
-    pairs = replace(random_pairs(9), kl_logratios=None)
-    mapped = jax.vmap(resolve(name, **hyper))(pairs)
-    np.testing.assert_allclose(mapped, resolve(name, **hyper)(pairs), rtol=1e-12)
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_reference_is_demanded_exactly_where_the_table_says_so(name):
-    pairs = replace(random_pairs(10), ref_chosen=None, ref_rejected=None)
-    required = resolve(name) if LOSSES[name].needs_reference else None
-    if required is None:
-        assert jnp.all(jnp.isfinite(resolve(name)(pairs)))
+def test_contract(name, hyper, check):
+    if skip_is_expected(name, hyper, check):
+        with pytest.raises(NotApplicable):
+            CHECKS[check](resolve(name, **hyper))
     else:
-        with pytest.raises(LossInputError, match=r"PairLogps\.ref_chosen"):
-            required(pairs)
+        CHECKS[check](resolve(name, **hyper))
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_no_gradient_reaches_the_reference(name):
+def test_jit_changes_nothing():
+    """All settings in one program, which also bounds what compiling them costs."""
+    pairs, bound = random_pairs(4), [resolve(n, **h) for n, h in settings()]
+    jitted = jax.jit(lambda p: [value_and_weights(loss, p) for loss in bound])(pairs)
+    for got, loss in zip(jitted, bound, strict=True):
+        eager = value_and_weights(loss, pairs)
+        expect_same(got, eager, f"{loss.label} under jit", rtol=1e-12, atol=1e-13)
+
+
+def skip_is_expected(name, hyper, check) -> bool:
+    """No check may drop out unnoticed."""
+    bound = resolve(name, **hyper)
+    return {
+        "finite differences": bound.stops_gradient,
+        "third derivatives": bound.stops_gradient,
+        "batch order": "key" in hyper,
+        "vmap": "key" in hyper or bound.couples_batch,
+    }.get(check, False)
+
+
+def test_what_stops_gradients_is_known():
+    assert {name for name, _ in stopping} == {
+        "wpo",
+        "bco_pair",
+        "kto_pair",
+        "bcr_added",
+    }
+
+
+@pytest.mark.parametrize(("name", "hyper"), stopping, ids=setting_id)
+def test_weights_are_the_slope_with_the_stopped_part_frozen(name, hyper):
+    bound = resolve(name, **hyper)
+    pairs = away_from_kinks(bound)
+    frozen = frozen_at(bound, pairs)
+    expect_same(frozen(pairs), bound(pairs), "frozen value", rtol=1e-15)
+    weights = value_and_weights(bound, pairs)[1]
+    expect_same(value_and_weights(frozen, pairs)[1], weights, "weights", rtol=1e-13)
+    finite_differences(frozen)
+    third_derivatives(frozen)
+    with pytest.raises(Broken, match="finite difference"):
+        finite_differences(BoundLoss(bound.label, bound))
+
+
+@every_setting
+def test_the_librarys_token_weights_are_those_of_the_contract(name, hyper):
     pairs = random_pairs(11)
+    bound = resolve(name, **hyper)
+    for x, y in zip(
+        jax.tree.leaves(value_and_token_weights(name, pairs, **hyper)),
+        jax.tree.leaves(value_and_weights(bound, pairs)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(x, y)
 
-    def total(ref_chosen, ref_rejected):
-        shifted = replace(pairs, ref_chosen=ref_chosen, ref_rejected=ref_rejected)
-        return jnp.sum(resolve(name)(shifted))
 
-    grads = jax.grad(total, argnums=(0, 1))(pairs.ref_chosen, pairs.ref_rejected)
-    assert all(jnp.all(g == 0) for g in grads)
+def unmasked(pairs):
+    return -jnp.sum(pairs.chosen, -1)
+
+
+def by_batch(pairs):
+    return dpo(pairs) - jnp.mean(dpo(pairs))
+
+
+def naive_log(pairs):
+    probs = jnp.where(pairs.rejected_mask > 0, jnp.exp(pairs.rejected), 0.5)
+    return -jnp.sum(jnp.log(1 - probs), -1)
+
+
+def wrong_slope(pairs):
+    return dpo(pairs) * jax.lax.stop_gradient(dpo(pairs))
+
+
+def through_reference(pairs):
+    return -jnp.sum((pairs.chosen - pairs.ref_chosen) * pairs.chosen_mask, -1)
+
+
+def by_place(pairs):
+    return dpo(pairs) * jnp.arange(1.0, 1 + len(pairs.chosen))
+
+
+def by_width(pairs):
+    return dpo(pairs) / pairs.chosen.shape[-1]
+
+
+def concrete(pairs):
+    return float(pairs.chosen_mask[0, 0]) * dpo(pairs)
+
+
+def scalar(pairs):
+    return jnp.mean(dpo(pairs))
+
+
+def mean_over_empty(pairs):
+    return -jnp.sum(jnp.where(pairs.chosen_mask > 0, pairs.chosen, 0), -1) / jnp.sum(
+        pairs.chosen_mask, -1
+    )
+
+
+def kept_in_half(pairs):
+    return jnp.sum(jnp.where(pairs.chosen_mask > 0, pairs.chosen, 0), -1)
+
+
+def single_inside(pairs):
+    return dpo(pairs).astype(jnp.float32).astype(pairs.chosen.dtype)
+
+
+@pytest.mark.parametrize(
+    ("function", "check"),
+    [
+        (scalar, "one value per pair"),
+        (wrong_slope, "finite differences"),
+        (wrong_slope, "third derivatives"),
+        (unmasked, "masked entries"),
+        (naive_log, "extremes"),
+        (mean_over_empty, "empty response"),
+        (concrete, "jit"),
+        (kept_in_half, "bfloat16"),
+        (by_width, "padding"),
+        (by_place, "batch order"),
+        (by_place, "vmap"),
+        (through_reference, "constants"),
+    ],
+)
+def test_each_check_can_fail(function, check):
+    verdict = {v.check: v for v in check_loss(function)}[check]
+    assert verdict.outcome == "failed", verdict
+    assert verdict.detail
+
+
+def test_checks_against_the_table_can_fail():
+    wrong = replace(
+        LOSSES["dpo"],
+        closed_form=lambda pairs, **_: LOSSES["hinge"].closed_form(pairs, beta=0.1),
+        needs_fields=("ref_chosen",),
+        couples_batch=True,
+    )
+    bound = replace(resolve("dpo"), info=wrong)
+    for check in ("closed form", "needed fields", "coupling"):
+        with pytest.raises(Broken):
+            CHECKS[check](bound)
+
+
+def test_single_precision_inside_is_seen():
+    with pytest.raises(Broken, match="finite difference"):
+        finite_differences(resolve(single_inside))
+
+
+def test_check_loss_reports_every_check_of_a_sound_loss():
+    verdicts = check_loss("dpo(beta=0.3)")
+    assert [v.check for v in verdicts] == list(CHECKS)
+    assert {v.outcome for v in verdicts} == {"passed"}
+    assert all(v.promise for v in verdicts)
+    coupled = {v.check: v for v in check_loss(by_batch)}
+    assert coupled["coupling"].detail == "pairs couple through the batch"
+    assert coupled["vmap"].outcome == "skipped"
+    with pytest.raises(LossInputError, match="unknown loss"):
+        check_loss("dpoo")

@@ -1,5 +1,6 @@
 """Token weights of DPO and its relatives."""
 
+import jax
 import jax.numpy as jnp
 
 from gradlab.losses.closed_form.sides import averaged_sides, summed_sides
@@ -14,6 +15,16 @@ def dpo_weights(pairs: PairLogps, *, beta, label_smoothing) -> PairWeights:
     return summed_sides(pairs, slope, -slope)
 
 
+def robust_dpo_weights(pairs: PairLogps, *, beta, label_smoothing) -> PairWeights:
+    """D_w = -beta [(1-eps) s(-beta h) + eps s(beta h)] / (1 - 2 eps) = -D_l."""
+    a, b = log_ratios(pairs, "robust_dpo")
+    x = beta * (a - b)
+    mixed = (1.0 - label_smoothing) * jax.nn.sigmoid(-x)
+    mixed = mixed + label_smoothing * jax.nn.sigmoid(x)
+    slope = -beta * mixed / (1.0 - 2.0 * label_smoothing)
+    return summed_sides(pairs, slope, -slope)
+
+
 def ipo_weights(pairs: PairLogps, *, tau, reduction) -> PairWeights:
     """Twice the distance of the margin from its target."""
     if reduction == "sum":
@@ -23,6 +34,11 @@ def ipo_weights(pairs: PairLogps, *, tau, reduction) -> PairWeights:
     a, b = mean_log_ratios(pairs, "ipo")
     slope = 2.0 * (a - b - 1.0 / (2.0 * tau))
     return averaged_sides(pairs, slope, -slope)
+
+
+def averaged_ipo_weights(pairs: PairLogps, *, tau) -> PairWeights:
+    """As of `ipo` with reduction "mean"."""
+    return ipo_weights(pairs, tau=tau, reduction="mean")
 
 
 def hinge_weights(pairs: PairLogps, *, beta) -> PairWeights:

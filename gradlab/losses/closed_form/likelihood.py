@@ -3,29 +3,38 @@
 import jax.numpy as jnp
 
 from gradlab.losses.terms import (
-    batch_size,
-    batch_tokens,
+    batch_share,
     lengths,
     masked,
-    mean_logps,
     seq_logps,
     spread,
 )
 from gradlab.types import Array, PairLogps, PairWeights
 
 
+def likelihood_weight(pairs: PairLogps, counts: Array, mask: Array, reduction) -> Array:
+    """d(log-likelihood of one side)/dlogp: 1, 1/L or B/N on each token, [B, T]."""
+    ones = jnp.ones_like(counts)
+    per_pair = {
+        "sum": ones,
+        "token": ones,
+        "mean": 1.0 / counts,
+        "batch": batch_share(ones, pairs, mask),
+    }[reduction]
+    return spread(per_pair, mask)
+
+
 def chosen_nll_weight(pairs: PairLogps, reduction: str) -> Array:
     """Weight of -log-likelihood of the chosen tokens under each reduction, [B, T]."""
     counts = lengths(pairs).chosen
-    per_pair = {
-        "sum": -jnp.ones_like(counts),
-        "token": -jnp.ones_like(counts),
-        "mean": -1.0 / counts,
-        "batch": -jnp.ones_like(counts)
-        * batch_size(pairs)
-        / batch_tokens(pairs.chosen_mask),
-    }[reduction]
-    return spread(per_pair, pairs.chosen_mask)
+    return -likelihood_weight(pairs, counts, pairs.chosen_mask, reduction)
+
+
+def unlikelihood_sequence_weights(pairs: PairLogps, *, alpha) -> PairWeights:
+    """Rejected tokens weigh alpha times the odds of the whole response."""
+    odds = 1.0 / jnp.expm1(-seq_logps(pairs).rejected)
+    rejected = spread(alpha * odds, pairs.rejected_mask)
+    return PairWeights(chosen_nll_weight(pairs, "sum"), rejected)
 
 
 def mle_weights(pairs: PairLogps, *, reduction) -> PairWeights:
@@ -47,22 +56,3 @@ def unlikelihood_token_weights(
     if reduction == "mean":
         weight = weight / lengths(pairs).rejected[..., None]
     return PairWeights(chosen_nll_weight(pairs, reduction), masked(weight, mask))
-
-
-def exmate_weights(pairs: PairLogps, *, lam, reduction) -> PairWeights:
-    """Rejected tokens weigh lam times an exponential of the response's likelihood."""
-    mask = pairs.rejected_mask
-    chosen = chosen_nll_weight(pairs, reduction)
-    if reduction == "token":
-        probs = jnp.exp(masked(pairs.rejected, mask, fill=-1.0))
-        return PairWeights(chosen, masked(lam * probs, mask))
-    sums = seq_logps(pairs).rejected
-    if reduction == "sum":
-        per_pair = lam * jnp.exp(sums)
-    elif reduction == "mean":
-        per_pair = lam * jnp.exp(mean_logps(pairs).rejected) / lengths(pairs).rejected
-    else:
-        tokens = batch_tokens(mask)
-        shared = lam * batch_size(pairs) / tokens * jnp.exp(jnp.sum(sums) / tokens)
-        per_pair = jnp.broadcast_to(shared, sums.shape)
-    return PairWeights(chosen, spread(per_pair, mask))

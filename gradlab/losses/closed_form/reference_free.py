@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from gradlab.losses.closed_form.likelihood import chosen_nll_weight
 from gradlab.losses.closed_form.sides import averaged_sides, summed_sides
-from gradlab.losses.reference_free import simpo_gamma
 from gradlab.losses.terms import (
     lengths,
     log1mexp,
@@ -24,14 +24,15 @@ def slic_weights(pairs: PairLogps, *, delta, beta, lam, regularizer) -> PairWeig
     return summed_sides(pairs, -is_open - pull, is_open)
 
 
-def simpo_weights(
-    pairs: PairLogps, *, beta, gamma, gamma_beta_ratio, label_smoothing
+def cpo_weights(
+    pairs: PairLogps, *, beta, alpha, label_smoothing, nll_reduction
 ) -> PairWeights:
-    """c/L_w and -c/L_l with c = -beta (s(-m) - eps)."""
-    chosen, rejected = mean_logps(pairs)
-    margin = beta * (chosen - rejected) - simpo_gamma(beta, gamma, gamma_beta_ratio)
-    slope = beta * logistic_slope(margin, label_smoothing)
-    return averaged_sides(pairs, slope, -slope)
+    """DPO's weights without reference, and alpha times those of the likelihood."""
+    sums = seq_logps(pairs)
+    slope = beta * logistic_slope(beta * (sums.chosen - sums.rejected), label_smoothing)
+    weights = summed_sides(pairs, slope, -slope)
+    nll = chosen_nll_weight(pairs, nll_reduction)
+    return PairWeights(weights.chosen + alpha * nll, weights.rejected)
 
 
 def orpo_weights(pairs: PairLogps, *, lam) -> PairWeights:

@@ -1,0 +1,1 @@
+"""Parts of the table of losses, one per family; `LOSSES` joins them."""
