@@ -5,7 +5,8 @@ for each step and ends in "The answer is N.". `pairs` corrupts results, so that 
 first wrong step and the first differing character of a pair are known. That character
 is a digit; under a tokenizer with one token for each digit it is a token as well.
 
-Everything follows from a seed, through numpy's `Generator`.
+Everything follows from a seed, through numpy's `Generator`. The defaults are those that
+the embedded model was trained for; it can't do much beyond them.
 """
 
 import json
@@ -83,9 +84,9 @@ def problems(
     n: int,
     seed: int,
     *,
-    steps: tuple[int, int] = (1, 4),
+    steps: tuple[int, int] = (1, 3),
     style: Style | None = None,
-    max_value: int = 99,
+    max_value: int = 50,
     exclude: Collection[str] = frozenset(),
 ) -> list[Problem]:
     """Draws problems with distinct prompts.
@@ -197,9 +198,9 @@ def pairs(
     seed: int,
     *,
     kinds: Collection[Corruption] = CORRUPTIONS,
-    steps: tuple[int, int] = (2, 4),
+    steps: tuple[int, int] = (2, 3),
     style: Style | None = None,
-    max_value: int = 99,
+    max_value: int = 50,
     exclude: Collection[str] = frozenset(),
 ) -> list[ArithmeticPair]:
     """Draws preference pairs: the true solution against a corrupted one.

@@ -144,7 +144,8 @@ def draw(
       top: no number is greater; at least 20.
 
     Returns:
-      The problem; all its numbers lie in 1..top.
+      The problem; all its numbers lie in 1..top, and no + or - step changes the count
+      by more than MOST_CHANGE.
     """
     style = pick(rng, STYLES) if style is None else style
     count = int(rng.integers(steps[0], steps[1] + 1))
