@@ -1,17 +1,21 @@
 """The command line. Only settings are loaded here; a command loads what it needs."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 import tyro
 
+from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.comparison.config import CompareConfig
 from gradlab.errors import GradlabError
 
 # command -> (its settings, module:function that carries it out)
 COMMANDS: dict[str, tuple[type, str]] = {
     "compare": (CompareConfig, "gradlab.comparison.command:compare"),
+    "losses": (LossesConfig, "gradlab.commands.catalogue:losses"),
+    "cite": (CiteConfig, "gradlab.commands.catalogue:cite"),
 }
 
 
@@ -43,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("gradlab: interrupted; no result was written", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
         sys.path.remove("")
     return 0

@@ -24,6 +24,7 @@ LAYERS = [
     "tables",
     "plotting",
     "comparison",
+    "commands",
     "cli",
 ]
 # heavy package -> the layers that may import it

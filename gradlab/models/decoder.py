@@ -18,7 +18,7 @@ from gradlab.errors import GradlabError
 from gradlab.models.config import DecoderConfig as DecoderConfig
 from gradlab.types import Array
 
-INIT_SCALE = 0.02  # GPT-2's and Llama's standard deviation of initial weights
+EMBEDDING_SCALE = 0.02  # standard deviation of initial embeddings, as in GPT-2
 
 
 def _wide(dtype) -> jnp.dtype:
@@ -26,8 +26,9 @@ def _wide(dtype) -> jnp.dtype:
     return jnp.promote_types(dtype, jnp.float32)
 
 
-def _linear(inputs: int, outputs: int, rngs: nnx.Rngs, *, bias=False, scale=INIT_SCALE):
-    init = nnx.initializers.normal(scale)
+def _linear(inputs: int, outputs: int, rngs: nnx.Rngs, *, bias=False, scale=1.0):
+    # Variance 1 / inputs: GPT-2's fixed 0.02 is far too small for narrow models.
+    init = nnx.initializers.normal(scale * inputs**-0.5)
     return nnx.Linear(inputs, outputs, use_bias=bias, kernel_init=init, rngs=rngs)
 
 
@@ -87,7 +88,7 @@ class Embed(nnx.Module):
 
     def __init__(self, rows: int, width: int, rngs: nnx.Rngs):
         """Draws a normal table [rows, width]."""
-        init = nnx.initializers.normal(INIT_SCALE)
+        init = nnx.initializers.normal(EMBEDDING_SCALE)
         self.embedding = nnx.Param(init(rngs.params(), (rows, width)))
 
     def __call__(self, tokens: Array) -> Array:
@@ -113,7 +114,7 @@ class Attention(nnx.Module):
         self.key = _linear(config.width, shared, rngs, bias=bias)
         self.value = _linear(config.width, shared, rngs, bias=bias)
         # GPT-2: residual projections shrink with depth so that variance does not grow.
-        scale = INIT_SCALE * (2 * config.layers) ** -0.5
+        scale = (2 * config.layers) ** -0.5
         self.out = _linear(outer, config.width, rngs, bias=bias, scale=scale)
 
     def __call__(self, x: Array) -> Array:
@@ -137,7 +138,7 @@ class FeedForward(nnx.Module):
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
         """Draws two or three projections."""
         self.config = config
-        bias, scale = config.mlp_bias, INIT_SCALE * (2 * config.layers) ** -0.5
+        bias, scale = config.mlp_bias, (2 * config.layers) ** -0.5
         if config.mlp == "swiglu":
             self.gate = _linear(config.width, config.ff_width, rngs, bias=bias)
         self.up = _linear(config.width, config.ff_width, rngs, bias=bias)
