@@ -233,11 +233,15 @@ def run(config: Config, folder: Path) -> dict[str, Any]:
             accuracy=accuracy,
         )
         write_manifest(manifest, staging / "manifest.json")
-        folder.mkdir(exist_ok=True)
-        for file in sorted(staging.iterdir()):
-            file.chmod(0o644)
-            os.replace(file, folder / file.name)
+        _install(staging, folder)
     return manifest
+
+
+def _install(staging: Path, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for file in sorted(staging.iterdir()):
+        file.chmod(0o644)
+        os.replace(file, folder / file.name)
 
 
 def _train_into(
