@@ -110,7 +110,8 @@ def _measured(config: Config, seed: int) -> pd.DataFrame:
     weighed = weigh(scored, [resolve(spec) for spec in config.losses], seed=seed)
     regions = regions_of(scored)
     summary = summary_frame(scored, regions, weighed)
-    summary = summary.drop(columns="coupled").melt("loss", var_name="metric")
+    summary = summary.drop(columns="coupled").rename(columns={"value": "loss_value"})
+    summary = summary.melt("loss", var_name="metric")
     parts = [summary.dropna(subset="value")]
     if seed == config.seeds[0]:
         tokens = token_frame(scored, regions, inputs.tokenizer.token_texts)

@@ -89,7 +89,8 @@ def set_weight_axis(
     flat = finite(values)
     sizes = np.abs(flat[flat != 0])
     if sizes.size == 0:
-        ax.set_ylim(-1, 1)
+        if ax.get_yscale() == "linear":  # a shared axis may have its scale already
+            ax.set_ylim(-1, 1)
     elif sizes.max() / sizes.min() >= WIDE:
         _set_decades(ax, flat, sizes, most, threshold)
     # Last, since setting a scale puts matplotlib's own formatter back.
