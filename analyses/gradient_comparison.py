@@ -8,8 +8,8 @@ probability, against length, on a shared token, and on the logits at the first
 difference.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +40,7 @@ class Config:
       pairs: problems per seed.
       examples: pairs of the first seed whose tokens are kept.
       losses: of the measured part.
-      exact_losses: of the single-token settings.
+      exact_losses: of the single-token settings, by label.
       probabilities: grid of the bad or shared token's probability.
       lengths: grid of response lengths.
       logp_per_token: log-probability of every token while the length grows, in nats.
@@ -54,14 +54,16 @@ class Config:
     pairs: int = 200
     examples: int = 3
     losses: Sequence[str] = tuple(split_outside(DEFAULT_LOSSES, ","))
-    exact_losses: Sequence[str] = (
-        "mle",
-        "unlikelihood_token",
-        "exmate(reduction=token, lam=1)",
-        "exmate(reduction=sum, lam=1)",
-        "exmate(reduction=mean, lam=1)",
-        "dpo",
-        "averaged_dpo(beta=0.1)",
+    exact_losses: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "mle": "mle",
+            "unlikelihood_token": "unlikelihood_token",
+            "exmate (token)": "exmate(reduction=token, lam=1)",
+            "exmate (sum)": "exmate(reduction=sum, lam=1)",
+            "exmate (mean)": "exmate(reduction=mean, lam=1)",
+            "dpo": "dpo",
+            "averaged_dpo": "averaged_dpo(beta=0.1)",
+        }
     )
     probabilities: Sequence[float] = tuple(
         1 / (1 + np.exp(-np.linspace(-9, 9, 61))).round(12)
@@ -143,39 +145,39 @@ def _single(chosen, rejected, **fields) -> PairLogps:
 def penalty_weights(config: Config) -> Iterator[dict]:
     """dL/dlogp of a bad token against its probability, both responses one token."""
     ref = np.log(config.reference_p)
-    for spec in config.exact_losses:
+    for label, spec in config.exact_losses.items():
         for p in config.probabilities:
             pairs = _single([-0.7], [np.log(p)], ref_rejected=[ref])
             value = float(token_weights(spec, pairs).rejected[0, 0])
-            yield _row(spec, "penalty_weight", value, p=p)
+            yield _row(label, "penalty_weight", value, p=p)
 
 
 def weights_by_length(config: Config) -> Iterator[dict]:
     """Summed weight on a rejected response of T tokens, beside a chosen one of T."""
-    for spec in config.exact_losses:
+    for label, spec in config.exact_losses.items():
         for length in config.lengths:
             logps = np.full(length, config.logp_per_token)
             weights = token_weights(spec, _single(logps, logps)).rejected
             value = float(jnp.sum(weights))
-            yield _row(spec, "weight_by_length", value, length=length)
+            yield _row(label, "weight_by_length", value, length=length)
 
 
 def prefix_net_weights(config: Config) -> Iterator[dict]:
     """Net weight of one shared token; the chosen response is one token longer."""
-    for spec in config.exact_losses:
+    for label, spec in config.exact_losses.items():
         for p in config.probabilities:
             shared = np.log(p)
             pairs = _single([shared, -0.7, -0.7], [shared, -1.2])
             weights = token_weights(spec, pairs)
             value = float(weights.chosen[0, 0] + weights.rejected[0, 0])
-            yield _row(spec, "prefix_net_weight", value, p=p)
+            yield _row(label, "prefix_net_weight", value, p=p)
 
 
 def logit_gradients(config: Config) -> Iterator[dict]:
     """dL/dlogit at the first difference: good, bad, likeliest third token, the rest."""
     good, bad, third = config.fork
     rest = 1 - good - bad - third
-    for spec in config.exact_losses:
+    for label, spec in config.exact_losses.items():
         weights = token_weights(spec, _single([np.log(good)], [np.log(bad)]))
         w_good, w_bad = float(weights.chosen[0, 0]), float(weights.rejected[0, 0])
         net = w_good + w_bad
@@ -186,11 +188,11 @@ def logit_gradients(config: Config) -> Iterator[dict]:
             "rest": -net * rest,
         }
         for role, value in gradient.items():
-            yield _row(spec, "logit_gradient", value, region=role)
+            yield _row(label, "logit_gradient", value, region=role)
 
 
 EXACT = (penalty_weights, weights_by_length, prefix_net_weights, logit_gradients)
 
 
-def _row(spec: str, metric: str, value: float, **keys) -> dict:
-    return {"loss": resolve(spec).label, "metric": metric, "value": value, **keys}
+def _row(label: str, metric: str, value: float, **keys) -> dict:
+    return {"loss": label, "metric": metric, "value": value, **keys}

@@ -68,8 +68,9 @@ class Config:
 
     @classmethod
     def smoke(cls) -> "Config":
-        """A few updates of a smaller model: seconds."""
+        """A few updates of a smaller model on single steps: seconds."""
         return cls(
+            most_steps=1,
             tokenizer_problems=500,
             width=32,
             layers=2,

@@ -26,4 +26,4 @@ def test_linked_files_exist():
 def test_number_of_losses_is_that_of_the_table():
     from gradlab.losses import LOSSES
 
-    assert f"{len(LOSSES)} published losses" in README
+    assert f"for {len(LOSSES)} losses" in README

@@ -40,7 +40,7 @@ def test_penalty_against_probability(smoke):
     p = np.array([0.1, 0.5, 0.9])
     odds = rows(smoke, "penalty_weight", "unlikelihood_token")
     np.testing.assert_allclose(odds["value"], p / (1 - p))
-    exmate = rows(smoke, "penalty_weight", "exmate(reduction=token, lam=1)")
+    exmate = rows(smoke, "penalty_weight", "exmate (token)")
     np.testing.assert_allclose(exmate["value"], p)
     dpo = rows(smoke, "penalty_weight", "dpo")
     ratio = 0.1 * np.log(p / Config().reference_p)
@@ -50,17 +50,17 @@ def test_penalty_against_probability(smoke):
 def test_shared_tokens(smoke):
     dpo = rows(smoke, "prefix_net_weight", "dpo")
     np.testing.assert_allclose(dpo["value"], 0, atol=1e-15)
-    averaged = rows(smoke, "prefix_net_weight", "averaged_dpo(beta=0.1)")
+    averaged = rows(smoke, "prefix_net_weight", "averaged_dpo")
     np.testing.assert_allclose(averaged["value"], 0.05 * (1 / 2 - 1 / 3))
-    token = rows(smoke, "prefix_net_weight", "exmate(reduction=token, lam=1)")
+    token = rows(smoke, "prefix_net_weight", "exmate (token)")
     np.testing.assert_allclose(token["value"], token["p"] - 1)
 
 
 def test_weight_against_length(smoke):
-    by_sum = rows(smoke, "weight_by_length", "exmate(reduction=sum, lam=1)")
+    by_sum = rows(smoke, "weight_by_length", "exmate (sum)")
     length = by_sum["length"].to_numpy(float)
     np.testing.assert_allclose(by_sum["value"], length * np.exp(-0.5 * length))
-    mean = rows(smoke, "weight_by_length", "exmate(reduction=mean, lam=1)")
+    mean = rows(smoke, "weight_by_length", "exmate (mean)")
     np.testing.assert_allclose(mean["value"], np.exp(-0.5))
 
 
