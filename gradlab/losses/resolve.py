@@ -195,17 +195,22 @@ def _named(name: str, hyper: dict[str, Any]) -> BoundLoss:
         _check_hyper(function, hyper, name)
         try_out(function, hyper, name=name)
         return _bind(function, None, hyper, name=name)
+    info = info_of(name)
+    return _bind(info.function, info, hyper, name=name)
+
+
+def info_of(name: str) -> LossInfo:
+    """The row of `LOSSES` for a name or an alias.
+
+    Raises:
+      LossInputError: unknown name; near misses are listed.
+    """
     key = ALIASES.get(name, name)
-    if key not in LOSSES:
-        raise unknown_loss(name)
-    return _bind(LOSSES[key].function, LOSSES[key], hyper, name=name)
-
-
-def unknown_loss(name: str) -> LossInputError:
-    """The error that lists the near misses."""
+    if key in LOSSES:
+        return LOSSES[key]
     near = difflib.get_close_matches(name, [*LOSSES, *ALIASES], n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(near)}? " if near else ""
-    return LossInputError(
+    raise LossInputError(
         f"unknown loss '{name}'; {hint}Known: {', '.join(sorted(LOSSES))}; "
         "your own is module:function"
     )

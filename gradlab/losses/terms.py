@@ -119,17 +119,27 @@ def batch_size(pairs: PairLogps) -> int:
     return math.prod(jnp.shape(pairs.chosen)[:-1])
 
 
+@jax.custom_jvp
 def log1mexp(x: Array) -> Array:
     """log(1 - e^x) for x <= 0, and -inf at x = 0.
 
     Two branches keep the digits (Maechler 2012): log(-expm1(x)) near 0, where 1 - e^x
-    cancels, and log1p(-e^x) far from it, where e^x vanishes. Each branch sees only
-    arguments it is finite for, else its gradient would poison the other (0 * inf).
+    cancels, and log1p(-e^x) far from it, where e^x vanishes. The derivative needs no
+    branches.
     """
     near = x > -math.log(2.0)
-    log_near = jnp.log(-jnp.expm1(jnp.where(near, x, -0.5)))
-    log_far = jnp.log1p(-jnp.exp(jnp.where(near, -1.0, x)))
-    return jnp.where(near, log_near, log_far)
+    return jnp.where(near, jnp.log(-jnp.expm1(x)), jnp.log1p(-jnp.exp(x)))
+
+
+@log1mexp.defjvp
+def _log1mexp_jvp(primals, tangents):
+    (x,), (dx,) = primals, tangents
+    return log1mexp(x), -dx * odds(x)
+
+
+def odds(x: Array) -> Array:
+    """p / (1 - p) of p = e^x, x <= 0. +inf at x = 0, for which -x would be -0."""
+    return 1.0 / jnp.expm1(jnp.abs(x))
 
 
 def logistic_loss(margin: Array, label_smoothing: float = 0.0) -> Array:

@@ -46,8 +46,7 @@ def try_out(function: LossFn, hyper: dict[str, Any], *, name: str) -> None:
       LossInputError: it takes no pairs, fails, or returns something other than one
         finite number per pair.
     """
-    pairs = random_pairs(0)
-    size = pairs.chosen.shape[0]
+    size = 3
     expected = f"expected (pairs: PairLogps, *, <hyperparameters>) -> [{size}] floats"
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = list(inspect.signature(function).parameters.values())
@@ -56,6 +55,7 @@ def try_out(function: LossFn, hyper: dict[str, Any], *, name: str) -> None:
     try:
         # A name may be resolved while jax.jit traces; the probe is to be run anyway.
         with jax.ensure_compile_time_eval():
+            pairs = random_pairs(0, batch=size)
             values = jnp.asarray(function(pairs, **hyper))
     except Exception as error:
         raise LossInputError(

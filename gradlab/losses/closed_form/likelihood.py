@@ -6,6 +6,7 @@ from gradlab.losses.terms import (
     batch_share,
     lengths,
     masked,
+    odds,
     seq_logps,
     spread,
 )
@@ -32,8 +33,8 @@ def chosen_nll_weight(pairs: PairLogps, reduction: str) -> Array:
 
 def unlikelihood_sequence_weights(pairs: PairLogps, *, alpha) -> PairWeights:
     """Rejected tokens weigh alpha times the odds of the whole response."""
-    odds = 1.0 / jnp.expm1(-seq_logps(pairs).rejected)
-    rejected = spread(alpha * odds, pairs.rejected_mask)
+    per_pair = alpha * odds(seq_logps(pairs).rejected)
+    rejected = spread(per_pair, pairs.rejected_mask)
     return PairWeights(chosen_nll_weight(pairs, "sum"), rejected)
 
 
@@ -49,10 +50,9 @@ def unlikelihood_token_weights(
     """Rejected tokens weigh alpha times their odds p/(1-p)."""
     mask = pairs.rejected_mask
     logps = masked(pairs.rejected, mask, fill=-1.0)
-    odds = 1.0 / jnp.expm1(-logps)
+    weight = alpha * odds(logps)
     if min_one_minus_p is not None:
-        odds = jnp.where(-jnp.expm1(logps) > min_one_minus_p, odds, 0.0)
-    weight = alpha * odds
+        weight = jnp.where(-jnp.expm1(logps) > min_one_minus_p, weight, 0.0)
     if reduction == "mean":
         weight = weight / lengths(pairs).rejected[..., None]
     return PairWeights(chosen_nll_weight(pairs, reduction), masked(weight, mask))

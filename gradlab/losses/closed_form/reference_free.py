@@ -10,6 +10,7 @@ from gradlab.losses.terms import (
     log1mexp,
     logistic_slope,
     mean_logps,
+    odds,
     seq_logps,
 )
 from gradlab.types import PairLogps, PairWeights
@@ -41,5 +42,5 @@ def orpo_weights(pairs: PairLogps, *, lam) -> PairWeights:
     log_odds_ratio = (chosen - rejected) - (log1mexp(chosen) - log1mexp(rejected))
     slope = lam * jax.nn.sigmoid(-log_odds_ratio)
     return averaged_sides(
-        pairs, -1.0 + slope / jnp.expm1(chosen), -slope / jnp.expm1(rejected)
+        pairs, -1.0 - slope * (1.0 + odds(chosen)), slope * (1.0 + odds(rejected))
     )

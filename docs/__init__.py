@@ -1,0 +1,1 @@
+"""The documentation, part of it generated: `python -m docs.generate`."""
