@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 import urllib.request
 import venv
 from pathlib import Path
@@ -35,7 +36,7 @@ def main(folder: Path) -> None:
         venv.create(folder, with_pip=bundled, clear=True)
         if not bundled:
             install_pip(folder)
-    except (OSError, subprocess.CalledProcessError, KeyError) as error:
+    except (OSError, ValueError, KeyError, subprocess.CalledProcessError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         sys.exit(
             f"can't make the environment {folder}: {error}. On Debian and Ubuntu "
@@ -50,7 +51,8 @@ def install_pip(folder: Path) -> None:
             files = json.load(answer)["urls"]
         wheel = next(f for f in files if f["packagetype"] == "bdist_wheel")
         path = Path(temporary) / wheel["filename"]
-        with urllib.request.urlopen(wheel["url"], timeout=60) as answer:
+        place = urllib.parse.urljoin(PIP_INDEX, wheel["url"])  # mirrors: relative
+        with urllib.request.urlopen(place, timeout=60) as answer:
             content = answer.read()
         if hashlib.sha256(content).hexdigest() != wheel["digests"]["sha256"]:
             raise OSError(f"the download of {wheel['filename']} is damaged")

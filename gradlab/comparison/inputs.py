@@ -55,8 +55,9 @@ def load_inputs(config: CompareConfig, console: Console) -> Inputs:
     Raises:
       GradlabError: a setting, a model folder, a tokenizer or a row of the data.
     """
-    if config.batch_size < 1:
-        raise GradlabError(f"--batch-size is {config.batch_size}; expected at least 1")
+    for option, value in (("batch-size", config.batch_size), ("limit", config.limit)):
+        if value is not None and value < 1:
+            raise GradlabError(f"--{option} is {value}; expected at least 1")
     # Pairs first: they are refused in a second, before any weights are read.
     rows = _read(config)
     policy_name = config.model or "embedded"
