@@ -17,7 +17,7 @@ def losses(settings: LossesConfig) -> None:
     for number, name in enumerate(settings.names):
         if number:
             console.rule()
-        _show(console, name)
+        console.print(Text(describe_loss(name).text()))
     if not settings.names:
         _list(console, settings.family)
 
@@ -53,9 +53,3 @@ def _list(console: Console, family: str | None) -> None:
             cells = (row["name"], row["family"], row["formula"], reference)
             table.add_row(*map(Text, (*cells, row["citation"])))
     console.print(table)
-
-
-def _show(console: Console, name: str) -> None:
-    for title, text in describe_loss(name).items():
-        console.print(Text(title, style="bold"))
-        console.print(Text(text.rstrip() + "\n"))

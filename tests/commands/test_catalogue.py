@@ -28,7 +28,7 @@ def test_one_loss_whole(capsys):
 
 
 def test_citations_are_printed_once_each(capsys):
-    assert main(["cite", "dpop", "gsil", "dpop_outside"]) == 0
+    assert main(["cite", "dpop", "gsil", "dpop"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("@") == 2
     assert "2410.10093" in printed
