@@ -1,9 +1,9 @@
 """Continues prompts with a language model, greedily or by sampling.
 
 Any `LanguageModel` will do. There is no cache of keys and values: each new token costs
-one forward pass over its batch, which suits small models. Prompts of similar length are
-batched together, and the padded width grows in stages while the texts grow, so that few
-shapes are compiled and little padding is computed.
+one forward pass over its batch, which suits small models. Texts grow in stages; at each
+stage those that have not ended are batched anew by length, so that little padding and
+no finished text is computed, in few compiled shapes.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from gradlab.errors import GradlabError
 from gradlab.models.functional import LanguageModel
 from gradlab.types import Array, Params
 
-STAGE = 32  # new tokens between two growths of the padded width
+STAGE = 16  # new tokens between two groupings; widths are multiples of it
 
 
 def generate(
@@ -57,26 +57,34 @@ def generate(
       batch size or its neighbours (up to rounding).
     """
     _check(model, prompts, max_new_tokens, temperature, key, batch_size)
-    base = jax.random.key(0) if key is None else key
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    out: list[list[int]] = [[] for _ in prompts]
-    for start in range(0, len(order), batch_size):
-        places = order[start : start + batch_size]
-        # The last batch is filled up with copies, so that it needs no shape of its own.
-        rows = (places + places[:1] * batch_size)[:batch_size]
-        keys = jax.vmap(partial(jax.random.fold_in, base))(jnp.asarray(rows))
-        texts = _continue_batch(
-            model,
-            params,
-            [list(prompts[i]) for i in rows],
-            keys,
-            max_new_tokens,
-            -1 if eos_id is None else eos_id,
-            temperature,
-        )
-        for place, text in zip(places, texts, strict=False):
-            out[place] = text
-    return out
+    key = jax.random.key(0) if key is None else key
+    texts = [list(prompt) for prompt in prompts]
+    ends = [len(text) + max_new_tokens for text in texts]
+    active = list(range(len(texts)))
+    while active:
+        active.sort(key=lambda place: len(texts[place]))
+        for start in range(0, len(active), batch_size):
+            places = active[start : start + batch_size]
+            # A short batch is filled up with copies: it needs no shape of its own.
+            places = (places + places[:1] * batch_size)[:batch_size]
+            keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.asarray(places))
+            grown = _grow(
+                model,
+                params,
+                [texts[place] for place in places],
+                [ends[place] for place in places],
+                keys,
+                -1 if eos_id is None else eos_id,
+                temperature,
+            )
+            for place, text in zip(places, grown, strict=True):
+                texts[place] = text
+        active = [
+            place
+            for place in active
+            if texts[place][-1] != eos_id and len(texts[place]) < ends[place]
+        ]
+    return [text[len(prompts[place]) :] for place, text in enumerate(texts)]
 
 
 def _check(
@@ -107,39 +115,28 @@ def _check(
             )
 
 
-def _continue_batch(
+def _grow(
     model: LanguageModel,
     params: Params,
     rows: list[list[int]],
+    ends: list[int],
     keys: Array,
-    max_new_tokens: int,
     eos_id: int,
     temperature: float,
 ) -> list[list[int]]:
-    starts = np.array([len(row) for row in rows])
-    lengths, done = jnp.asarray(starts), jnp.zeros(len(rows), bool)
-    tokens = np.zeros((len(rows), 0), np.int32)
-    for first in range(0, max_new_tokens, STAGE):
-        steps = min(STAGE, max_new_tokens - first)
-        width = int(starts.max()) + first + steps
-        if model.config is None or width < model.config.max_length:
-            width = -(-width // STAGE) * STAGE
-        if model.config is not None:
-            width = min(width, model.config.max_length)
-        grown = np.zeros((len(rows), width), np.int32)
-        if first == 0:
-            for place, row in enumerate(rows):
-                grown[place, : len(row)] = row
-        else:
-            grown[:, : tokens.shape[1]] = tokens
-        tokens, lengths, done = _extend(
-            model, params, grown, lengths, done, keys, eos_id, temperature, steps
-        )
-        if bool(done.all()):
-            break
-    ends = np.asarray(lengths)
-    text = np.asarray(tokens)
-    return [text[i, starts[i] : ends[i]].tolist() for i in range(len(rows))]
+    """Each row longer by `STAGE` tokens, or up to EOS or its end."""
+    lengths = np.array([len(row) for row in rows], np.int32)
+    width = -(-(int(lengths.max()) + STAGE) // STAGE) * STAGE
+    if model.config is not None:
+        width = min(width, model.config.max_length)
+    tokens = np.zeros((len(rows), width), np.int32)
+    for place, row in enumerate(rows):
+        tokens[place, : len(row)] = row
+    limits = np.minimum(np.array(ends, np.int32), lengths + STAGE)
+    tokens, lengths = jax.device_get(
+        _extend(model, params, tokens, lengths, limits, keys, eos_id, temperature)
+    )
+    return [row[:length].tolist() for row, length in zip(tokens, lengths, strict=True)]
 
 
 @partial(jax.jit, static_argnames="model")
@@ -148,35 +145,33 @@ def _extend(
     params: Params,
     tokens: Array,
     lengths: Array,
-    done: Array,
+    limits: Array,
     keys: Array,
     eos_id: Array,
     temperature: Array,
-    steps: Array,
-) -> tuple[Array, Array, Array]:
-    """Appends up to `steps` tokens to each row [B, T] that is not done."""
+) -> tuple[Array, Array]:
+    """Appends tokens to each row of [B, T] until EOS or its limit [B]."""
     rows = jnp.arange(tokens.shape[0])
 
     def unfinished(state):
-        step, _, _, done = state
-        return (step < steps) & ~done.all()
+        return ~state[2].all()
 
     def append(state):
-        step, tokens, lengths, done = state
+        tokens, lengths, done = state
         logits = _last_logits(model, params, tokens, lengths)
         drawn = jax.vmap(jax.random.fold_in)(keys, lengths)
         heat = jnp.where(temperature > 0, temperature, 1.0)
         sample = jax.vmap(jax.random.categorical)(drawn, logits / heat)
         token = jnp.where(temperature > 0, sample, logits.argmax(-1))
-        # A row that is done writes its old entry again; beyond the width it is dropped.
-        token = jnp.where(done, tokens[rows, lengths], token).astype(tokens.dtype)
-        tokens = tokens.at[rows, lengths].set(token, mode="drop")
+        # A row that is done writes beyond the width, where writes are dropped.
+        places = jnp.where(done, tokens.shape[1], lengths)
+        tokens = tokens.at[rows, places].set(token.astype(tokens.dtype), mode="drop")
         lengths = lengths + ~done
-        return step + 1, tokens, lengths, done | (token == eos_id)
+        return tokens, lengths, done | (token == eos_id) | (lengths >= limits)
 
-    state = (jnp.int32(0), tokens, lengths, done)
-    _, tokens, lengths, done = jax.lax.while_loop(unfinished, append, state)
-    return tokens, lengths, done
+    state = (tokens, lengths, lengths >= limits)
+    tokens, lengths, _ = jax.lax.while_loop(unfinished, append, state)
+    return tokens, lengths
 
 
 def _last_logits(

@@ -52,7 +52,7 @@ def _counting_model(vocab=12):
 
 
 def test_greedy_is_what_one_token_at_a_time_gives(decoder):
-    count = STAGE + 5  # beyond one stage
+    count = 2 * STAGE + 5  # over several stages
     expected = [_greedy_by_hand(*decoder, p, count, None) for p in PROMPTS]
     found = generate(*decoder, PROMPTS, max_new_tokens=count, batch_size=2)
     assert found == expected
