@@ -67,11 +67,13 @@ def logit_gradient_norm(weights: Array, logps: Array, log_sum_sq: Array) -> Arra
     """Euclidean norm of dL/dlogits at each position, without the [B, T, V] gradient.
 
     Formula:
-        dL/dz_v = w ([v = y] - p_v), hence ||dL/dz|| = |w| sqrt(1 - 2 p_y + sum_v p_v^2).
+        dL/dz_v = w ([v = y] - p_v),
+        hence ||dL/dz|| = |w| sqrt(1 - 2 p_y + sum_v p_v^2)
 
-    The radicand is evaluated as (1 - p_y)^2 + r, r = sum_v p_v^2 - p_y^2 the share of
-    the other tokens, which lies between 0 and (1 - p_y)^2. Where the model is sure of the
-    token r is all rounding error, and that bound keeps the norm right within sqrt(2).
+    The radicand is evaluated as (1 - p_y)^2 + r, where r = sum_v p_v^2 - p_y^2 is the
+    share of the other tokens and lies between 0 and (1 - p_y)^2. Where the model is
+    sure of the token r is all rounding error, and that bound keeps the norm right
+    within a factor of sqrt(2).
 
     Args:
       weights: [B, T] token weights, in loss per nat.

@@ -23,7 +23,8 @@ def test_one_family(capsys):
 def test_one_loss_whole(capsys):
     assert main(["losses", "dpop"]) == 0
     shown = capsys.readouterr().out
-    for part in ("-log s(", "D_w = -beta (1 + lam", "2402.13228", "mlx-lm-lora", "@"):
+    parts = ("-log s(", "D_w = -beta (1 + lam", "2402.13228", "dpop_outside", "@misc")
+    for part in parts:
         assert part in shown
 
 
