@@ -25,7 +25,7 @@ def pick(logits, targets):
     return jnp.take_along_axis(logps, targets[..., None], -1)[..., 0]
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [n for n in LOSSES if not LOSSES[n].required])
 def test_logit_norm_equals_autodiff_through_the_softmax(name):
     pairs = random_pairs(0)
     rng = np.random.default_rng(1)

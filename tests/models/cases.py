@@ -49,8 +49,8 @@ def lively(params, seed: int = 7, dtype=None):
     rng = np.random.default_rng(seed)
 
     def stir(leaf):
-        noise = 0.15 * rng.normal(size=leaf.shape)
-        return jnp.asarray(np.asarray(leaf) * 3 + noise, dtype or leaf.dtype)
+        noise = 0.2 * rng.normal(size=leaf.shape)
+        return jnp.asarray(np.asarray(leaf) + noise, dtype or leaf.dtype)
 
     return jax.tree.map(stir, params)
 
