@@ -172,17 +172,17 @@ def test_a_bad_row_stops_the_command_or_is_counted(tmp_path, capsys):
 
 
 def test_a_loss_of_the_users_own_by_path(tmp_path, capsys, monkeypatch):
-    (tmp_path / "my_losses.py").write_text(
+    (tmp_path / "losses_of_a_user.py").write_text(
         "import jax.numpy as jnp\n"
         "def pull(pairs, *, scale=1.0):\n"
         "    chosen = jnp.where(pairs.chosen_mask, pairs.chosen, 0)\n"
         "    return -scale * jnp.sum(chosen, -1)\n"
     )
     monkeypatch.chdir(tmp_path)
-    spec = "mle,my_losses:pull(scale=2)"
+    spec = "mle,losses_of_a_user:pull(scale=2)"
     assert main(["compare", "--limit", "3", "--losses", spec, "--out", "out"]) == 0
     summary = pd.read_csv("out/summary.csv").set_index("loss")
-    own = summary.loc["my_losses:pull(scale=2)"]
+    own = summary.loc["losses_of_a_user:pull(scale=2)"]
     assert own["mass_chosen"] == 2 * summary.loc["mle", "mass_chosen"]
     assert np.isnan(own["closed_form_error"])
 
