@@ -9,11 +9,13 @@ import tyro
 
 from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.comparison.config import CompareConfig
+from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
 
 # command -> (its settings, module:function that carries it out)
 COMMANDS: dict[str, tuple[type, str]] = {
     "compare": (CompareConfig, "gradlab.comparison.command:compare"),
+    "drift": (DriftConfig, "gradlab.drift.command:drift"),
     "losses": (LossesConfig, "gradlab.commands.catalogue:losses"),
     "cite": (CiteConfig, "gradlab.commands.catalogue:cite"),
 }

@@ -23,17 +23,19 @@ LAYERS = [
     "training",
     "tables",
     "plotting",
+    "inputs",
     "comparison",
+    "drift",
     "commands",
     "cli",
 ]
 # heavy package -> the layers that may import it
 HEAVY = {
     "jax": {"types", "losses", "gradients", "measures", "models", "training"}
-    | {"comparison"},
+    | {"inputs", "comparison", "drift"},
     "flax": {"models"},
-    "optax": {"training"},
-    "pandas": {"tables", "plotting", "comparison"},
+    "optax": {"training", "drift"},
+    "pandas": {"tables", "plotting", "inputs", "comparison", "drift"},
     "matplotlib": {"plotting"},
     "tokenizers": {"data"},
     "torch": set(),
