@@ -16,6 +16,7 @@ from gradlab.errors import GradlabError
 from gradlab.tables import (
     StudyResult,
     build_manifest,
+    code_commit,
     read_manifest,
     read_table,
     write_study,
@@ -51,7 +52,7 @@ def run(
         raise GradlabError(f"unknown study '{name}'{hint} Known: {', '.join(STUDIES)}")
     study = import_module(f"analyses.{name}")
     config = study.Config.smoke() if size == "smoke" else study.Config()
-    started, load = time.monotonic(), os.getloadavg()
+    started, load, commit = time.monotonic(), os.getloadavg(), code_commit()
     result = study.run(config) if data is None else study.run(config, data)
     if not isinstance(result, StudyResult):
         numbers = {"dtype": "float32 scores, float64 weights"}
@@ -64,6 +65,7 @@ def run(
         machine=here,
         load_before=[round(x, 1) for x in load],
         wall_seconds=round(time.monotonic() - started, 1),
+        commit=commit,
         study=name,
         size=size,
         **result.manifest,
