@@ -11,11 +11,13 @@ from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.comparison.config import CompareConfig
 from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
+from gradlab.report.config import ReportConfig
 
 # command -> (its settings, module:function that carries it out)
 COMMANDS: dict[str, tuple[type, str]] = {
     "compare": (CompareConfig, "gradlab.comparison.command:compare"),
     "drift": (DriftConfig, "gradlab.drift.command:drift"),
+    "report": (ReportConfig, "gradlab.report.command:report"),
     "losses": (LossesConfig, "gradlab.commands.catalogue:losses"),
     "cite": (CiteConfig, "gradlab.commands.catalogue:cite"),
 }

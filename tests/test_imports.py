@@ -24,6 +24,7 @@ LAYERS = [
     "tables",
     "plotting",
     "inputs",
+    "report",
     "comparison",
     "drift",
     "commands",
@@ -35,7 +36,8 @@ HEAVY = {
     | {"inputs", "comparison", "drift"},
     "flax": {"models"},
     "optax": {"training", "drift"},
-    "pandas": {"tables", "plotting", "inputs", "comparison", "drift"},
+    "pandas": {"tables", "plotting", "inputs", "comparison", "drift"}
+    | {"report"},
     "matplotlib": {"plotting"},
     "tokenizers": {"data"},
     "torch": set(),
@@ -93,7 +95,7 @@ def test_scripts_import_only_their_ring(folder):
     [
         "import gradlab; dir(gradlab)",
         "import gradlab.cli",
-        "import gradlab.plotting, gradlab.tables, gradlab.data",
+        "import gradlab.plotting, gradlab.tables, gradlab.data, gradlab.report.command",
         "import figures.gradient_comparison",
         "from gradlab.cli import main\n"
         "try: main(['compare', '--help'])\nexcept SystemExit: pass",

@@ -1,0 +1,30 @@
+"""The page onto the disk, whole or not at all."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from gradlab.report.page import render_page
+from gradlab.report.payload import run_payload
+from gradlab.report.runs import Run
+from gradlab.tables import stage
+
+
+def write_report(runs: Sequence[Run], path: str | os.PathLike) -> int:
+    """Writes the page of some runs.
+
+    Args:
+      runs: from `read_run`.
+      path: of the page; its folder is made when missing.
+
+    Returns:
+      The size of the page in bytes.
+
+    Raises:
+      GradlabError: the place can't be written; nothing is changed there.
+    """
+    path = Path(path)
+    page = render_page([run_payload(run) for run in runs]).encode()
+    with stage(path.parent) as partial:
+        (partial / path.name).write_bytes(page)
+    return len(page)
