@@ -36,8 +36,7 @@ HEAVY = {
     | {"inputs", "comparison", "drift"},
     "flax": {"models"},
     "optax": {"training", "drift"},
-    "pandas": {"tables", "plotting", "inputs", "comparison", "drift"}
-    | {"report"},
+    "pandas": {"tables", "plotting", "inputs", "comparison", "drift"} | {"report"},
     "matplotlib": {"plotting"},
     "tokenizers": {"data"},
     "torch": set(),

@@ -14,32 +14,32 @@ KNOWN: dict[str, tuple[str, str, str]] = {
     "share_before": ("before", "percent", "mass before the first differing token"),
     "share_at": ("at", "percent", "mass at the first differing token"),
     "share_after": ("after", "percent", "mass after it"),
-    "corr_length": ("r(length)", "number", "correlation of mass with length"),
+    "corr_length": ("r(length)", "decimal", "correlation of mass with length"),
     "closed_form_error": (
-        "error", "number", "automatic differentiation against the closed form",
+        "error", "short", "automatic differentiation against the closed form",
     ),
     "share_falls": (
         "chosen falls", "percent", "pairs whose chosen answer the step lowers",
     ),
     "predicted_chosen": (
-        "Δ chosen", "number",
+        "Δ chosen", "signed",
         "predicted change of the summed log-prob, nats, mean over pairs",
     ),
-    "chosen_by_chosen": ("by chosen", "number", "its part caused by chosen tokens"),
+    "chosen_by_chosen": ("by chosen", "signed", "its part caused by chosen tokens"),
     "chosen_by_rejected": (
-        "by rejected", "number", "its part caused by rejected tokens",
+        "by rejected", "signed", "its part caused by rejected tokens",
     ),
-    "predicted_rejected": ("Δ rejected", "number", "likewise of the rejected answer"),
+    "predicted_rejected": ("Δ rejected", "signed", "likewise of the rejected answer"),
     "both_fall": (
         "both fall", "percent", "pairs whose own gradient lowers both answers",
     ),
     "rho_ln_ches": (
-        "ρ(CHES)", "number",
+        "ρ(CHES)", "decimal",
         "rank correlation of Δ chosen with length-normalised CHES",
     ),
-    "rho_edit_token": ("ρ(edit)", "number", "likewise with the edit distance"),
+    "rho_edit_token": ("ρ(edit)", "decimal", "likewise with the edit distance"),
     "pearson": ("r", "number", "predicted against realised change of single tokens"),
-    "relative_error": ("error", "number", "of the predicted changes"),
+    "relative_error": ("error", "short", "of the predicted changes"),
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from gradlab.errors import GradlabError
 from gradlab.inputs.printing import plain
 from gradlab.report.config import ReportConfig
 from gradlab.report.runs import read_run
-from gradlab.report.write import write_report
+from gradlab.report.write import PAGE, write_report
 
 
 def report(config: ReportConfig) -> None:
@@ -17,7 +17,7 @@ def report(config: ReportConfig) -> None:
         raise GradlabError("report needs the folder of a run, e.g. runs/compare-1")
     if config.max_pairs < 1:
         raise GradlabError(f"--max-pairs is {config.max_pairs}; expected at least 1")
-    out = config.out or config.runs[0] / "report.html"
+    out = config.out or config.runs[0] / PAGE
     if out.is_dir():
         raise GradlabError(f"--out {out} is a folder; expected the name of a file")
     if out.exists() and not config.overwrite:
@@ -29,4 +29,3 @@ def report(config: ReportConfig) -> None:
         if run.pairs < run.total:
             shown = f"the first {run.pairs} of {run.total} pairs"
             print(f"  {plain(run.name)}: {shown} (--max-pairs shows more)")
-

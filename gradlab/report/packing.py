@@ -60,9 +60,7 @@ def page_json(value: Any) -> str:
       >>> page_json("</script>")
       '"\\\\u003c/script\\\\u003e"'
     """
-    text = json.dumps(
-        value, ensure_ascii=True, allow_nan=False, separators=(",", ":")
-    )
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -13,12 +13,7 @@ import pandas as pd
 from rapidfuzz.distance import Levenshtein
 
 from gradlab.report.columns import summary_columns
-from gradlab.report.packing import (
-    FLOAT_ERROR,
-    pack_floats,
-    pack_ints,
-    plain_number,
-)
+from gradlab.report.packing import pack_floats, pack_ints, plain_number
 from gradlab.report.quantities import QUANTITIES, Quantity
 from gradlab.report.runs import SIDES, Run
 
@@ -33,7 +28,6 @@ def run_payload(run: Run) -> dict[str, Any]:
     return {
         "name": run.name,
         "total": run.total,
-        "float_error": FLOAT_ERROR,
         "manifest": run.manifest,
         "summary": None if run.summary is None else _summary(run.summary),
         "pairs": _pairs(run, tokens),

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-LOWER, RAISE = "pushes the token down", "pushes it up"
-FALLS, RISES = "the token falls", "it rises"
+RAISED, LOWERED = "a gradient step raises the token", "it lowers the token"
+FALLS, RISES = "the token falls", "the token rises"
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Quantity:
       low: what a negative value says.
       high: what a positive value says; or, without a sign, what a dark token says.
       each_loss: differs between losses.
+      linear: always coloured on a linear scale.
     """
 
     key: str
@@ -28,13 +29,14 @@ class Quantity:
     low: str
     high: str
     each_loss: bool = True
+    linear: bool = False
 
 
 QUANTITIES = (
-    Quantity("weight", "weight ∂L/∂log p", "loss per nat", -1, RAISE, LOWER),
+    Quantity("weight", "weight ∂L/∂log p", "loss per nat", -1, RAISED, LOWERED),
     Quantity(
         "logit_grad_norm", "logit-gradient norm ‖∂L/∂logits‖", "loss per logit", 0,
-        "", "a larger gradient on the logits",
+        "", "the larger the gradient on the logits",
     ),
     Quantity("predicted", "predicted drift Δ log p", "nats", 1, FALLS, RISES),
     Quantity("by_chosen", "drift caused by chosen tokens", "nats", 1, FALLS, RISES),
@@ -42,10 +44,15 @@ QUANTITIES = (
     Quantity("carried", "drift carried by the optimiser", "nats", 1, FALLS, RISES),
     Quantity("own", "drift caused by this pair alone", "nats", 1, FALLS, RISES),
     Quantity("realised", "realised drift Δ log p", "nats", 1, FALLS, RISES),
-    Quantity("logp", "log-probability log p", "nats", 0, "", "less likely", False),
+    Quantity(
+        "logp", "log-probability log p", "nats", 0, "", "the less likely", False, True
+    ),
     Quantity(
         "ref_logp", "log-probability under the reference", "nats", 0, "",
-        "less likely", False,
+        "the less likely", False, True,
     ),
-    Quantity("entropy", "entropy of the prediction", "nats", 0, "", "less sure", False),
+    Quantity(
+        "entropy", "entropy of the prediction", "nats", 0, "", "the less sure", False,
+        True,
+    ),
 )  # fmt: skip

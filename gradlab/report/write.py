@@ -6,8 +6,21 @@ from pathlib import Path
 
 from gradlab.report.page import render_page
 from gradlab.report.payload import run_payload
-from gradlab.report.runs import Run
+from gradlab.report.runs import Run, read_run
 from gradlab.tables import stage
+
+PAGE = "report.html"
+
+
+def add_report(files: Path, folder: Path) -> tuple[str]:
+    """Writes the page of one run beside its files; returns the page's name.
+
+    Args:
+      files: where the files of the run lie at present.
+      folder: where they will be; named on the page.
+    """
+    write_report([read_run(files, name=str(folder))], files / PAGE)
+    return (PAGE,)
 
 
 def write_report(runs: Sequence[Run], path: str | os.PathLike) -> int:

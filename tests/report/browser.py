@@ -18,7 +18,9 @@ WAIT = 60.0  # seconds for one answer; a loaded machine is slow
 
 def chromium() -> str:
     """The path of the browser; without one the test is skipped."""
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), "")
+    path = os.environ.get("CHROMIUM") or next(
+        filter(None, map(shutil.which, NAMES)), ""
+    )
     if not path:
         pytest.skip("needs Chromium (Debian: apt-get install chromium), found none")
     return path
@@ -100,7 +102,10 @@ class Browser:
             self.requests.append(params["request"]["url"])
         elif kind == "Runtime.exceptionThrown":
             self.problems.append(json.dumps(params["exceptionDetails"])[:600])
-        elif kind == "Runtime.consoleAPICalled" and params["type"] in ("error", "assert"):
+        elif kind == "Runtime.consoleAPICalled" and params["type"] in (
+            "error",
+            "assert",
+        ):
             self.problems.append(json.dumps(params["args"])[:600])
         elif kind == "Log.entryAdded":
             self.problems.append(params["entry"]["text"])

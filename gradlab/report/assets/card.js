@@ -13,7 +13,7 @@ async function showCard(node, run, state) {
   const card = byId("card");
   const name = write(make("strong"), run.text(token));
   const [side, place] = placeOf(run, state.pair, token);
-  const where = `token ${place} of ${side}, id ${run.ids[token]}`;
+  const where = `${side}, position ${place}, id ${run.ids[token]}`;
   const list = make("dl");
   for (const [quantity, value] of rows) {
     const current = quantity.key === state.quantity ? "current" : null;

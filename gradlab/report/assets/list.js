@@ -58,19 +58,19 @@ function snippet(run, pair, side) {
   const at = start + run.pairs.first[pair];
   let [before, after] = ["", ""];
   for (let t = Math.max(start, at - 3); t < Math.min(at, end); t++) before += run.text(t);
-  for (let t = at; t < Math.min(at + 4, end); t++) after += run.text(t);
+  for (let t = at; t < end && after.length < 40; t++) after += run.text(t);
   const flat = (text) => visible(text.replace(/\s+/g, " "));
-  return make("span", { class: "snippet", "data-side": side },
-    flat(before), make("b", {}, flat(after)));
+  const text = make("span", { class: "snippet" }, flat(before), make("b", {}, flat(after)));
+  const arrow = make("span", { class: "arrow", role: "img", hidden: "",
+    "data-side": side, "aria-label": `${side} falls` }, "↓");
+  return make("span", { class: "line" }, text, arrow);
 }
 
 function drawList(run, state, falls) {
   const pairs = selected(run, falls);
   byId("count").textContent = `${pairs.length} of ${run.count} pairs`;
   byId("pairs").replaceChildren(...pairs.map((pair) => {
-    const marks = SIDES.filter((side) => falls?.[side][pair]).map((side) => `${side} ↓`);
-    const facts = `edit ${number(run.pairs.edit[pair], 2)} · `
-      + `${longer(run, pair)} tokens${marks.length ? ` · ${marks.join(", ")}` : ""}`;
+    const facts = `edit ${number(run.pairs.edit[pair], 2)} · ${longer(run, pair)} tokens`;
     const node = make("li", { role: "option", id: `pair-${pair}`,
       "aria-selected": pair === state.pair },
     make("span", { class: "number" }, run.pairs.number[pair]),
@@ -79,7 +79,22 @@ function drawList(run, state, falls) {
     node.dataset.pair = pair;
     return node;
   }));
+  markFalls(falls);
   markPair(state.pair);
+}
+
+/** Another loss: other responses fall; the list itself changes only if it says so. */
+function updateList(run, state, falls) {
+  if (byId("falls").value) drawList(run, state, falls);
+  else markFalls(falls);
+}
+
+function markFalls(falls) {
+  for (const arrow of byId("pairs").querySelectorAll(".arrow")) {
+    const { pair } = arrow.closest("li").dataset;
+    const hidden = !falls?.[arrow.dataset.side][pair];
+    if (arrow.hidden !== hidden) arrow.hidden = hidden;
+  }
 }
 
 /** Shows which pair is open, and scrolls the list (not the page) to it. */

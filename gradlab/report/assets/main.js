@@ -1,9 +1,10 @@
 // What is shown, and what changes it.
 
 const state = { run: 0, pair: 0, loss: 0, quantity: "weight", side: "both",
-  scale: "loss" };
+  scale: "loss", form: "auto" };
 const SCOPES = { loss: "by all pairs of this loss", pair: "by this pair alone",
   all: "by all losses" };
+const OPTIONS = ["side", "scale", "form"]; // controls with fixed choices
 let turn = 0; // of two drawings under way only the later one may finish
 
 const run = () => RUNS[state.run];
@@ -34,6 +35,8 @@ async function openRun() {
       `${current.total} pairs`, created?.slice?.(0, 10)].filter(Boolean).join(" · "));
     byId("falls-choice").hidden = !current.quantity("predicted");
     drawProvenance(current);
+    drawSummary(current, state, (loss) => change({ loss }));
+    drawList(current, state, await fallsOf(current, state.loss));
   }
   await drawPair();
 }
@@ -51,7 +54,7 @@ async function drawPair() {
   byId("pair-facts").textContent = [
     pairs.row && `row ${pairs.row[state.pair]} of the data`,
     `edit distance ${number(pairs.edit[state.pair], 2)}`,
-    `first difference at token ${pairs.first[state.pair]}`,
+    `first difference at position ${pairs.first[state.pair]}`,
   ].filter(Boolean).join(" · ");
   if (!PAGE.single) markPair(state.pair);
   await drawNumbers();
@@ -59,11 +62,14 @@ async function drawPair() {
 
 function scaleFor(values) {
   const { loss, quantity, scale, pair } = state;
-  if (scale === "all") return makeScale(run().scales[quantity]);
-  if (scale === "loss") return makeScale(run().home(loss, quantity).scales[quantity]);
+  const linear = state.form === "linear" || run().quantity(quantity).linear;
+  if (scale === "all") return makeScale(run().scales[quantity], linear);
+  if (scale === "loss") {
+    return makeScale(run().home(loss, quantity).scales[quantity], linear);
+  }
   const [start] = run().range(pair, "chosen");
   const [, end] = run().range(pair, "rejected");
-  return makeScale(magnitudes(values.subarray(start, end)));
+  return makeScale(magnitudes(values.subarray(start, end)), linear);
 }
 
 /** Another loss, quantity or scale: new colours on the same text. */
@@ -77,13 +83,13 @@ async function drawNumbers() {
   colourText(current, state.pair, values, scale, quantity);
   drawLegend(scale, quantity, current.losses[state.loss].label, SCOPES[state.scale]);
   drawProfile(current, state.pair, values, scale, quantity, state.side);
-  for (const id of ["loss", "quantity", "side", "scale"]) byId(id).value = state[id];
+  for (const id of ["loss", "quantity", ...OPTIONS]) byId(id).value = state[id];
   remember();
   if (!PAGE.single) {
     const falls = await fallsOf(current, state.loss);
     if (mine !== turn) return;
-    drawList(current, state, falls);
-    drawSummary(current, state, (loss) => change({ loss }));
+    updateList(current, state, falls);
+    markLoss(state.loss);
   }
   document.body.dataset.drawn = mine;
 }
@@ -112,7 +118,7 @@ function recall() {
   state.run = place("run", RUNS.length);
   state.pair = place("pair", run().count);
   state.loss = place("loss", run().losses.length);
-  for (const id of ["side", "scale"]) {
+  for (const id of OPTIONS) {
     const known = [...byId(id).options].some((o) => o.value === wanted.get(id));
     if (known) state[id] = wanted.get(id);
   }
@@ -121,7 +127,7 @@ function recall() {
 
 function listen() {
   byId("loss").addEventListener("change", (e) => change({ loss: Number(e.target.value) }));
-  for (const id of ["quantity", "side", "scale"]) {
+  for (const id of ["quantity", ...OPTIONS]) {
     byId(id).addEventListener("change", (e) => change({ [id]: e.target.value }));
   }
   byId("controls").addEventListener("submit", (event) => event.preventDefault());

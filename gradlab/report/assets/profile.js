@@ -52,9 +52,8 @@ function drawProfile(run, pair, values, scale, quantity, sides) {
 function profileNote(quantity) {
   const meaning = quantity.raises === 0
     ? "Higher: larger in size"
-    : "Upwards: the token is pushed up or rises; downwards: down";
-  return `The same numbers along the tokens, on the same scale. ${meaning}. The line `
-    + "marks the first token that differs.";
+    : "Upwards, blue: raised; downwards, orange: lowered";
+  return `The same numbers along the tokens, on the same scale. ${meaning}.`;
 }
 
 /** The token node under the pointer. */

@@ -34,6 +34,6 @@ function drawProvenance(run) {
   const share = run.count < run.total
     ? `The first ${run.count} of ${run.total} pairs are on this page. ` : "";
   byId("precision").textContent = `${share}Numbers of single tokens are kept on this `
-    + `page with a relative error below ${number(run.float_error, 2)} and shown to four `
-    + "digits; the tables in the run's folder have them all.";
+    + "page as floats of 24 bits (relative error at most 2⁻¹⁶) and shown to four digits; "
+    + "the tables in the run's folder have them whole.";
 }

@@ -6,9 +6,9 @@ const MAX_DECADES = 6;
 const LINEAR_PART = 0.6 / 0.9; // decades that the part around 0 takes
 
 /** A map from [-largest, largest] to [-1, 1]; `threshold` is where logs begin. */
-function makeScale([largest, small]) {
+function makeScale([largest, small], linear = false) {
   const top = largest > 0 && Number.isFinite(largest) ? largest : 1;
-  if (!(largest > 0) || top / small < WIDE) {
+  if (linear || !(largest > 0) || top / small < WIDE) {
     return { top, threshold: null, place: (value) => clamp(value / top) };
   }
   const high = Math.ceil(Math.log10(top));
@@ -105,10 +105,10 @@ function legendNote(quantity, scale, scope) {
   const form = scale.threshold === null
     ? "Linear scale"
     : `Logarithmic scale, linear below ${tickText(scale.threshold)}`;
+  const [low, high] = quantity.raises < 0 ? ["Blue", "orange"] : ["Orange", "blue"];
   const meaning = quantity.raises === 0
-    ? `Darker: ${quantity.high}`
-    : `${quantity.raises < 0 ? "Blue" : "Orange"} (negative): ${quantity.low}; `
-      + `${quantity.raises < 0 ? "orange" : "blue"} (positive): ${quantity.high}`;
+    ? `The stronger the colour, ${quantity.high}`
+    : `${low} (negative): ${quantity.low}; ${high} (positive): ${quantity.high}`;
   return `${meaning}. ${form}, shared by both sides and ${scope}. Framed: the first `
     + "token that differs.";
 }

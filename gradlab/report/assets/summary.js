@@ -3,9 +3,13 @@
 const order = { column: null, down: true };
 
 function cellText(value, format) {
-  if (format === "text") return value === null ? "–" : String(value);
-  const size = value === null ? null : Number(value);
-  return format === "percent" ? percent(size) : number(size, 3);
+  if (value === null) return "–";
+  if (format === "text") return String(value);
+  const size = Number(value);
+  const forms = { number: () => number(size, 3), short: () => number(size, 1),
+    signed: () => signed(size, 2), percent: () => `${Math.round(100 * size)} %`,
+    decimal: () => size.toFixed(2).replace("-", "−") };
+  return forms[format]();
 }
 
 function sortRows(rows, column) {
@@ -37,10 +41,19 @@ function drawSummary(run, state, choose) {
   };
   const head = make("tr", {}, ...places.map((i) => headCell(table.columns[i], i, redraw)));
   const rows = sortRows(table.rows, order.column)
-    .map((row) => bodyRow(run, table, row, places, state, choose));
+    .map((row) => bodyRow(run, table, row, places, choose));
   byId("summary-table").replaceChildren(
     make("thead", {}, head), make("tbody", {}, ...rows));
+  markLoss(state.loss);
   drawNotes(places.map((i) => table.columns[i]));
+}
+
+/** Shows which loss is on the page. */
+function markLoss(loss) {
+  for (const row of byId("summary-table").querySelectorAll("tbody tr")) {
+    if (Number(row.dataset.loss) === loss) row.setAttribute("aria-current", "true");
+    else row.removeAttribute("aria-current");
+  }
 }
 
 function headCell(column, place, redraw) {
@@ -53,10 +66,10 @@ function headCell(column, place, redraw) {
     button);
 }
 
-function bodyRow(run, table, row, places, state, choose) {
+function bodyRow(run, table, row, places, choose) {
   const label = row[table.columns.findIndex((column) => column.key === "loss")];
   const loss = run.losses.findIndex((one) => one.label === label);
-  const node = make("tr", { "aria-current": loss === state.loss ? "true" : null });
+  const node = make("tr", { "data-loss": loss });
   for (const i of places) {
     const column = table.columns[i];
     if (column.key === "loss" && loss >= 0) {

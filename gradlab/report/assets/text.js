@@ -78,5 +78,3 @@ function trimmed(text) {
 function signed(value, digits = 4) {
   return value > 0 ? `+${number(value, digits)}` : number(value, digits);
 }
-
-const percent = (value) => (value === null ? "–" : `${Math.round(100 * value)} %`);
