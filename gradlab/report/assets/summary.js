@@ -77,7 +77,7 @@ function bodyRow(run, table, row, places, choose) {
       button.addEventListener("click", () => choose(loss));
       node.append(make("th", { scope: "row" }, button));
     } else {
-      const cell = make("td", { "data-format": column.format, "data-key": column.key,
+      const cell = make("td", { "data-format": column.format, "data-key": visible(column.key),
         "data-value": row[i] === null ? "" : visible(row[i]) });
       node.append(write(cell, cellText(row[i], column.format)));
     }
