@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class Browser:
             chromium(), "--headless=new", "--remote-debugging-pipe", "--no-sandbox",
             "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
             "--disable-background-networking", "--disable-component-update",
+            # One process for a page and its frames: one session sees them all.
+            "--disable-features=IsolateSandboxedIframes",
             f"--user-data-dir={self.profile.name}", "about:blank",
         ]  # fmt: skip
         (theirs_in, self.into), (self.out, theirs_out) = os.pipe(), os.pipe()
@@ -62,6 +65,7 @@ class Browser:
         self.requests: list[str] = []
         self.problems: list[str] = []
         self.dialogs: list[str] = []
+        self.worlds: dict[str, int] = {}  # frame -> where its own scripts run
 
     def close(self) -> None:
         """Ends the browser and removes its profile."""
@@ -100,6 +104,10 @@ class Browser:
         kind, params = event.get("method"), event.get("params", {})
         if kind == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
+        elif kind == "Runtime.executionContextCreated":
+            context = params["context"]
+            if context["auxData"].get("isDefault"):
+                self.worlds[context["auxData"]["frameId"]] = context["id"]
         elif kind == "Runtime.exceptionThrown":
             self.problems.append(json.dumps(params["exceptionDetails"])[:600])
         elif kind == "Runtime.consoleAPICalled" and params["type"] in (
@@ -152,10 +160,27 @@ class Browser:
         assert "exceptionDetails" not in done, f"{script}: {done}"
         return done["result"].get("value")
 
+    def run_in_frame(self, script: str) -> Any:
+        """The value of an expression inside the page's first frame."""
+        tree = self.send("Page.getFrameTree")["frameTree"]
+        frame = tree["childFrames"][0]["frame"]["id"]
+        done = self.send(
+            "Runtime.evaluate", expression=script, returnByValue=True,
+            contextId=self.worlds[frame],
+        )  # fmt: skip
+        return done["result"].get("value")
+
     def wait(self, condition: str) -> None:
         """Waits until an expression is true."""
+        self._wait(self.run, condition)
+
+    def wait_in_frame(self, condition: str) -> None:
+        """Waits until an expression is true inside the page's first frame."""
+        self._wait(self.run_in_frame, condition)
+
+    def _wait(self, run: Callable[[str], Any], condition: str) -> None:
         end = time.monotonic() + WAIT
-        while not self.run(f"Boolean({condition})"):
+        while not run(f"Boolean({condition})"):
             assert time.monotonic() < end, f"never true: {condition}"
             time.sleep(0.02)
 

@@ -1,6 +1,7 @@
 """The page in a real browser: no errors, switches work, numbers are the table's."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -13,12 +14,15 @@ from tests.report.browser import Browser
 from tests.report.material import DRIFTS, LOSSES, tokens_table, write_run
 
 DIGITS = str.maketrans("−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789")
+POWER = re.compile("(−?)(?:([0-9.]+)×)?10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 
 
 def plain(text: str) -> float:
     """The number that a text on the page shows."""
-    text = text.translate(DIGITS).replace("×10", "e").replace(" %", "e-2")
-    return math.nan if text == "–" else float(text)
+    if match := POWER.fullmatch(text.lstrip("+")):
+        sign, mantissa, power = (part or "" for part in match.groups())
+        text = f"{sign}{mantissa or 1}e{power}"
+    return math.nan if text == "–" else float(text.translate(DIGITS))
 
 
 def half_a_digit(value: float, digits: int = 4) -> float:
@@ -164,9 +168,7 @@ def test_colours_are_those_of_the_figures(opened, tokens, key):
     raised = values < 0 if key == "weight" else values > 0
     assert [hue == "up" for hue, _ in shown] == raised.tolist()
     ticks = "[...document.querySelectorAll('#ticks span')].map((n) => n.textContent)"
-    ours = [plain(t) if "×" in t or not t.lstrip("−").startswith("10") else
-            plain(t.replace("10", "1e", 1)) if t.lstrip("−") != "10" else plain(t)
-            for t in opened.run(ticks)]  # fmt: skip
+    ours = [plain(text) for text in opened.run(ticks)]
     np.testing.assert_allclose(ours, norm_ticks(norm), rtol=1e-9)
 
 
@@ -368,19 +370,7 @@ def test_a_pair_in_a_notebook(browser, folder, tmp_path):
     frame = PairView(folder, 1)._repr_html_()
     page.write_text(f"<!doctype html><meta charset=utf-8><body>{frame}", "utf-8")
     browser.open(page, ready="document.querySelector('iframe')")
-    browser.settle()
-    tree = browser.send("Page.getFrameTree")["frameTree"]
-    (child,) = tree["childFrames"]
-    world = browser.send("Page.createIsolatedWorld", frameId=child["frame"]["id"])
-    inside = {"contextId": world["executionContextId"], "returnByValue": True}
-
-    def value(script: str):
-        return browser.send("Runtime.evaluate", expression=script, **inside)["result"]
-
-    for _ in range(100):
-        if value("Boolean(document.body.dataset.drawn)")["value"]:
-            break
-        browser.settle()
-    assert value("document.querySelectorAll('.token').length")["value"] == 25
-    assert value("document.getElementById('list')")["subtype"] == "null"
+    browser.wait_in_frame("document.body?.dataset.drawn")
+    assert browser.run_in_frame("document.querySelectorAll('.token').length") == 25
+    assert browser.run_in_frame("document.getElementById('list')") is None
     assert browser.problems == []
