@@ -45,14 +45,14 @@ KNOWN: dict[str, tuple[str, str, str]] = {
 
 def summary_columns(summary: pd.DataFrame) -> list[dict[str, Any]]:
     """Key, heading, format and note of each column; `main` where it is known."""
-    return [_column(str(name), summary[name]) for name in summary.columns]
+    return [_column(str(name), kind) for name, kind in summary.dtypes.items()]
 
 
-def _column(name: str, values: pd.Series) -> dict[str, Any]:
+def _column(name: str, dtype: Any) -> dict[str, Any]:
     heading, form, note = KNOWN.get(name, (name, "", ""))
     if not form:
         kind = pd.api.types
-        number = kind.is_numeric_dtype(values) and not kind.is_bool_dtype(values)
+        number = kind.is_numeric_dtype(dtype) and not kind.is_bool_dtype(dtype)
         form = "number" if number else "text"
     return {
         "key": name,

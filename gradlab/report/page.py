@@ -8,7 +8,6 @@ from importlib.resources import files
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from gradlab.report.packing import page_json
 
@@ -42,9 +41,9 @@ def render_page(runs: Sequence[dict[str, Any]], *, single: bool = False) -> str:
     )
     return _template().render(
         policy="; ".join(rules),
-        style=Markup(style),
-        script=Markup(script),
-        data=Markup(page_json({"runs": list(runs), "single": single})),
+        style=style,
+        script=script,
+        data=page_json({"runs": list(runs), "single": single}),
         single=single,
     )
 

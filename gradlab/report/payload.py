@@ -45,7 +45,7 @@ def _summary(summary: pd.DataFrame) -> dict[str, Any]:
 
 
 def _texts(tokens: pd.DataFrame) -> dict[str, Any]:
-    codes, texts = pd.factorize(tokens["token"].astype(str))
+    codes, texts = pd.factorize(tokens["token"].astype(str).to_numpy())
     return {
         "texts": [str(text) for text in texts],
         "which": pack_ints(codes),
@@ -55,17 +55,19 @@ def _texts(tokens: pd.DataFrame) -> dict[str, Any]:
 
 def _pairs(run: Run, tokens: pd.DataFrame) -> dict[str, Any]:
     """Number, source row, prompt, lengths, first difference, edit distance."""
-    responses = tokens.groupby(["pair", tokens["side"].astype(str)], sort=True)
-    ids = {key: group.to_list() for key, group in responses["token_id"]}
-    numbers = sorted({pair for pair, _ in ids})
-    rows = tokens.groupby("pair")["row"].first() if "row" in tokens else None
-    sides = {side: [ids[pair, side] for pair in numbers] for side in SIDES}
-    both = list(zip(*sides.values(), strict=True))
+    pair, ids = tokens["pair"].to_numpy(), tokens["token_id"].to_numpy()
+    starts = np.flatnonzero(tokens["position"].to_numpy() == 0)
+    responses = [part.tolist() for part in np.split(ids, starts[1:])]
+    both = list(zip(responses[::2], responses[1::2], strict=True))
+    numbers = [int(number) for number in pair[starts[::2]]]
+    rows = tokens["row"].to_numpy()[starts[::2]].tolist() if "row" in tokens else None
     return {
-        "number": [int(pair) for pair in numbers],
-        "row": None if rows is None else [int(rows[pair]) for pair in numbers],
-        "prompt": [run.prompts.get(pair, "") for pair in numbers],
-        "lengths": {side: list(map(len, ids)) for side, ids in sides.items()},
+        "number": numbers,
+        "row": rows,
+        "prompt": [run.prompts.get(number, "") for number in numbers],
+        "lengths": {
+            side: [len(one[n]) for one in both] for n, side in enumerate(SIDES)
+        },
         "first": [_shared(one, two) for one, two in both],
         "edit": [Levenshtein.normalized_distance(one, two) for one, two in both],
     }
@@ -83,8 +85,8 @@ def _numbers(run: Run, known: list[Quantity], size: int) -> dict[str, Any]:
     }
     known = [q for q in known if _tells(values[q.key])]
     first = run.tokens.iloc[:size]
-    side = first["side"].astype(str).map(SIDES.index).to_numpy()
-    pair = pd.factorize(first["pair"])[0]
+    side = (first["side"].astype(str).to_numpy() == SIDES[1]).astype(int)
+    _, pair = np.unique(first["pair"].to_numpy(), return_inverse=True)
     response = side * run.pairs + pair
 
     def blocks(row: int, each_loss: bool) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Run:
     @property
     def pairs(self) -> int:
         """How many pairs the tokens are of."""
-        return self.tokens["pair"].nunique()
+        return len(np.unique(self.tokens["pair"].to_numpy()))
 
 
 def read_run(
@@ -118,21 +118,21 @@ def make_run(
     """
     where = f"{name}: the tokens table" if name else "the tokens table"
     require_columns(tokens, NEEDED, where)
-    losses = [str(label) for label in pd.unique(tokens["loss"])]
-    place = {loss: number for number, loss in enumerate(losses)}
-    code = tokens["loss"].astype(str).map(place).to_numpy()
-    side = tokens["side"].astype(str)
-    if not side.isin(SIDES).all():
-        found = next(iter(sorted(set(side) - set(SIDES))))
-        raise GradlabError(f"{where}: side {found!r}; expected chosen or rejected")
-    keys = (tokens["position"], side, tokens["pair"], code)
-    ordered = tokens.iloc[np.lexsort([np.asarray(key) for key in keys])]
-    _check_grid(ordered, len(losses), where)
-    pairs = ordered["pair"].nunique()
+    if tokens.empty:
+        raise GradlabError(f"{where} has no rows")
+    code, losses = pd.factorize(tokens["loss"].astype(str).to_numpy())
+    side = tokens["side"].astype(str).to_numpy()
+    if unknown := sorted(set(side) - set(SIDES)):
+        raise GradlabError(f"{where}: side {unknown[0]!r}; expected chosen or rejected")
+    pair, position = tokens["pair"].to_numpy(), tokens["position"].to_numpy()
+    order = np.lexsort([position, side, pair, code])
+    keys = [tokens["token_id"].to_numpy(), position, side, pair]
+    _check_grid([key[order] for key in keys], len(losses), where)
+    pairs = len(np.unique(pair))
     return Run(
         name=name,
-        tokens=ordered.reset_index(drop=True),
-        losses=losses,
+        tokens=tokens.iloc[order].reset_index(drop=True),
+        losses=[str(label) for label in losses],
         total=max(total, pairs) if isinstance(total, int) else pairs,
         summary=summary,
         prompts=prompts or {},
@@ -140,23 +140,23 @@ def make_run(
     )
 
 
-def _check_grid(ordered: pd.DataFrame, losses: int, where: str) -> None:
+def _check_grid(keys: list[np.ndarray], losses: int, where: str) -> None:
     """Every loss has the same tokens, and positions count from 0 on both sides."""
-    if ordered.empty:
-        raise GradlabError(f"{where} has no rows")
-    keys = ordered[["pair", "side", "position", "token_id"]].astype({"side": str})
-    size = len(ordered) // losses
-    first = keys.iloc[:size].to_numpy()
-    same = len(ordered) == size * losses and all(
-        (keys.iloc[n * size : (n + 1) * size].to_numpy() == first).all()
-        for n in range(1, losses)
-    )
-    if not same:
+    rows = len(keys[0])
+    size = rows // losses
+    if rows != size * losses or any(
+        (key.reshape(losses, size) != key[:size]).any() for key in keys
+    ):
         raise GradlabError(f"{where}: its losses differ in their tokens")
-    whole = keys.iloc[:size].groupby(["pair", "side"], sort=False)["position"]
-    if not (whole.cumcount() == keys["position"].iloc[:size]).all():
+    _, position, side, pair = (key[:size] for key in keys)
+    starts = np.flatnonzero(position == 0)
+    responses = set(zip(pair[starts].tolist(), side[starts].tolist(), strict=True))
+    begins = position[0] == 0 and len(responses) == len(starts)
+    lengths = np.diff(np.append(starts, size))
+    if not begins or (position != np.arange(size) - np.repeat(starts, lengths)).any():
         raise GradlabError(f"{where}: positions of a response don't count from 0 up")
-    sides = keys.iloc[:size].groupby("pair")["side"].nunique()
-    if (sides != len(SIDES)).any():
-        pair = int(sides.index[sides != len(SIDES)][0])
-        raise GradlabError(f"{where}: pair {pair} lacks its chosen or rejected side")
+    for number in np.unique(pair).tolist():
+        if not {(number, side) for side in SIDES} <= responses:
+            raise GradlabError(
+                f"{where}: pair {number} lacks its chosen or rejected side"
+            )

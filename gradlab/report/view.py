@@ -1,10 +1,11 @@
 """One pair in a notebook: the same page, cut down to the pair's text."""
 
+import html
 import os
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
-from markupsafe import Markup, escape
 
 from gradlab.errors import GradlabError
 from gradlab.report.page import render_page
@@ -47,9 +48,9 @@ class PairView:
             source = make_run(source)
         elif not isinstance(source, Run):
             source = read_run(source)
-        numbers = source.tokens["pair"]
-        number = int(numbers.iloc[0]) if pair is None else pair
-        rows = source.tokens[numbers == number]
+        numbers = source.tokens["pair"].to_numpy()
+        number = int(numbers[0]) if pair is None else pair
+        rows = source.tokens.iloc[np.flatnonzero(numbers == number)]
         if rows.empty:
             raise GradlabError(
                 f"pair {number} is not among the {source.pairs} pairs that were read"
@@ -63,17 +64,16 @@ class PairView:
 
     def _repr_html_(self) -> str:
         """The document in a frame: notebook and page can't reach each other."""
-        frame = Markup(
+        return (
             '<iframe title="gradlab pair" sandbox="allow-scripts" width="100%" '
-            'height="{}" style="border:0" srcdoc="{}"></iframe>'
+            f'height="{self.height}" style="border:0" '
+            f'srcdoc="{html.escape(self.to_html())}"></iframe>'
         )
-        return str(frame.format(self.height, escape(self.to_html())))
 
 
 def _height(rows: pd.DataFrame) -> int:
-    one = rows[rows["loss"] == rows["loss"].iloc[0]]
-    characters = one.groupby(one["side"].astype(str))["token"].agg(
-        lambda texts: sum(map(len, texts.astype(str)))
-    )
-    lines = int(characters.max()) // CHARACTERS + 3
+    """Of the frame: all characters of a loss stand in two columns."""
+    losses = len(np.unique(rows["loss"].astype(str).to_numpy()))
+    characters = sum(map(len, rows["token"].astype(str).to_numpy())) / losses
+    lines = int(characters / 2) // CHARACTERS + 3
     return min(480 + 30 * lines, 1200)

@@ -55,6 +55,7 @@ def test_no_run_there(tmp_path):
         (lambda t: t.iloc[:0], "has no rows"),
         (lambda t: t.iloc[1:], "differ in their tokens"),
         (lambda t: t[t["position"] != 3], "don't count from 0 up"),
+        (lambda t: t[t["position"] > 0], "don't count from 0 up"),
         (lambda t: t[(t["pair"] != 1) | (t["side"] == "chosen")], "pair 1 lacks"),
     ],
 )
