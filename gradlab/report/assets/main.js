@@ -2,8 +2,8 @@
 
 const state = { run: 0, pair: 0, loss: 0, quantity: "weight", side: "both",
   scale: "loss", form: "auto" };
-const SCOPES = { loss: "by all pairs of this loss", pair: "by this pair alone",
-  all: "by all losses" };
+const SCOPES = { loss: "all pairs of this loss", pair: "this pair",
+  all: "all pairs of all losses" };
 const OPTIONS = ["side", "scale", "form"]; // controls with fixed choices
 let turn = 0; // of two drawings under way only the later one may finish
 

@@ -109,6 +109,6 @@ function legendNote(quantity, scale, scope) {
   const meaning = quantity.raises === 0
     ? `The stronger the colour, ${quantity.high}`
     : `${low} (negative): ${quantity.low}; ${high} (positive): ${quantity.high}`;
-  return `${meaning}. ${form}, shared by both sides and ${scope}. Framed: the first `
-    + "token that differs.";
+  return `${meaning}. ${form}; one for both sides, fitted to ${scope}. Framed: the `
+    + "first token that differs.";
 }
