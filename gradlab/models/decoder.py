@@ -3,27 +3,28 @@
 Covers the Llama family (RMSNorm, rotary positions, grouped-query attention, SwiGLU) and
 the GPT-2 family (LayerNorm, learned positions, GELU). Attention is written out with
 einsum so that float64 stays float64 and forward-mode derivatives of any order exist.
-There is no dropout and no cache: the model is a pure function of parameters and tokens.
+There is no dropout: the model is a pure function of parameters, tokens and their layout
+(`gradlab.models.layout`: the position of each token and the columns that it sees).
 
 Shape letters beyond those of `gradlab.types`: K key-value heads, G query heads for each
 of them (H = K G), C width of one head, F width of the feed-forward layer.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from gradlab.errors import GradlabError
+from gradlab.models.attention import Turns, attend, rotate, turns_of, wide
 from gradlab.models.config import DecoderConfig as DecoderConfig
+from gradlab.models.layout import Layout, running
 from gradlab.types import Array
 
+# Keys and values [B, S, K, C] of one layer, after rotation.
+LayerCache = tuple[Array, Array]
 EMBEDDING_SCALE = 0.02  # standard deviation of initial embeddings, as in GPT-2
-
-
-def _wide(dtype) -> jnp.dtype:
-    """The dtype of softmax and rotations: at least float32, float64 if given that."""
-    return jnp.promote_types(dtype, jnp.float32)
 
 
 def _linear(inputs: int, outputs: int, rngs: nnx.Rngs, *, bias=False, scale=1.0):
@@ -39,48 +40,6 @@ def _norm(config: DecoderConfig, rngs: nnx.Rngs) -> nnx.Module:
     return nnx.LayerNorm(
         config.width, epsilon=config.norm_eps, use_fast_variance=False, rngs=rngs
     )
-
-
-def rotate(x: Array, base: float) -> Array:
-    """Rotary position embedding of [B, T, ..., C], same shape and dtype.
-
-    Coordinates i and i + C/2 form a plane that turns by t / base^(2i/C) at position t
-    (Su et al. 2021, arXiv 2104.09864; the coordinate order of the Hugging Face hub).
-    """
-    length, half = x.shape[1], x.shape[-1] // 2
-    # Angles in float64 on the host: exact at any position, a constant under jit.
-    angles = np.arange(length)[:, None] * base ** (-np.arange(half) / half)
-    angles = angles.reshape(length, *[1] * (x.ndim - 3), half)
-    wide = _wide(x.dtype)
-    cos, sin = jnp.asarray(np.cos(angles), wide), jnp.asarray(np.sin(angles), wide)
-    first, second = jnp.split(x.astype(wide), 2, axis=-1)
-    turned = [first * cos - second * sin, second * cos + first * sin]
-    return jnp.concatenate(turned, axis=-1).astype(x.dtype)
-
-
-def causal_attention(query: Array, key: Array, value: Array) -> Array:
-    """Softmax attention to the present and earlier positions.
-
-    Args:
-      query: [B, T, K, G, C].
-      key: [B, T, K, C], shared by the G query heads of each group.
-      value: [B, T, K, C].
-
-    Returns:
-      [B, T, K, G, C], in the dtype of `value`.
-
-    Guarantees:
-      The derivative of output t with respect to inputs after t is exactly 0; the
-      softmax is taken in float32, or in float64 where the inputs are float64.
-    """
-    length, head_dim = query.shape[1], query.shape[-1]
-    wide = _wide(query.dtype)
-    scores = jnp.einsum("btkgc,bskc->bkgts", query, key, preferred_element_type=wide)
-    visible = np.tril(np.ones((length, length), bool))
-    # A finite floor: -inf would give 0 * inf in some higher-order derivatives.
-    scores = jnp.where(visible, scores * head_dim**-0.5, jnp.finfo(wide).min)
-    probs = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
-    return jnp.einsum("bkgts,bskc->btkgc", probs, value)
 
 
 class Embed(nnx.Module):
@@ -117,19 +76,22 @@ class Attention(nnx.Module):
         scale = (2 * config.layers) ** -0.5
         self.out = _linear(outer, config.width, rngs, bias=bias, scale=scale)
 
-    def __call__(self, x: Array) -> Array:
-        """[B, T, D] -> [B, T, D]; position t reads positions 0..t."""
+    def project(self, x: Array, turns: Turns | None) -> tuple[Array, Array, Array]:
+        """[B, T, D] -> query [B, T, K, G, C], key and value [B, T, K, C], rotated."""
         config = self.config
         batch, length, _ = x.shape
         groups, head_dim = config.key_value_heads, config.head_width
         query = self.query(x).reshape(batch, length, groups, -1, head_dim)
         key = self.key(x).reshape(batch, length, groups, head_dim)
         value = self.value(x).reshape(batch, length, groups, head_dim)
-        if config.positions == "rotary":
-            query = rotate(query, config.rope_base)
-            key = rotate(key, config.rope_base)
-        mixed = causal_attention(query, key, value)
-        return self.out(mixed.reshape(batch, length, -1))
+        if turns is not None:
+            query, key = rotate(query, turns), rotate(key, turns)
+        return query, key, value
+
+    def __call__(self, query: Array, key: Array, value: Array, visible: Array) -> Array:
+        """Attends and projects back: -> [B, T, D]."""
+        mixed = attend(query, key, value, visible)
+        return self.out(mixed.reshape(*mixed.shape[:2], -1))
 
 
 class FeedForward(nnx.Module):
@@ -161,17 +123,37 @@ class Block(nnx.Module):
         self.mlp_norm = _norm(config, rngs)
         self.mlp = FeedForward(config, rngs)
 
-    def __call__(self, x: Array) -> Array:
-        """[B, T, D] -> [B, T, D]."""
-        x = x + self.attention(self.attention_norm(x))
+    def __call__(self, x: Array, visible: Array, turns: Turns | None) -> Array:
+        """[B, T, D] -> [B, T, D]; each token reads the columns visible to it."""
+        parts = self.attention.project(self.attention_norm(x), turns)
+        return self._close(x, self.attention(*parts, visible))
+
+    def extend(
+        self,
+        x: Array,
+        visible: Array,
+        turns: Turns | None,
+        cache: LayerCache,
+        column: Array,
+    ) -> tuple[Array, LayerCache]:
+        """The same for new tokens, which are written into the cache at `column`."""
+        query, key, value = self.attention.project(self.attention_norm(x), turns)
+        key, value = (
+            jax.lax.dynamic_update_slice_in_dim(past, new.astype(past.dtype), column, 1)
+            for past, new in zip(cache, (key, value), strict=True)
+        )
+        return self._close(x, self.attention(query, key, value, visible)), (key, value)
+
+    def _close(self, x: Array, attended: Array) -> Array:
+        x = x + attended
         return x + self.mlp(self.mlp_norm(x))
 
 
 class Decoder(nnx.Module):
     """A causal language model: tokens [B, T] -> logits [B, T, V].
 
-    Sequences start at position 0; pad on the right, where causality keeps the padding
-    from touching any earlier position.
+    Without a layout, sequences start at position 0; pad on the right, where causality
+    keeps the padding from touching any earlier position.
 
     Example:
       >>> config = DecoderConfig(vocab_size=9, width=8, layers=1, heads=2,
@@ -180,9 +162,16 @@ class Decoder(nnx.Module):
       (1, 3, 9)
     """
 
-    def __init__(self, config: DecoderConfig, *, rngs: nnx.Rngs):
-        """Draws all weights from `rngs`."""
-        self.config = config
+    def __init__(
+        self,
+        config: DecoderConfig,
+        *,
+        rngs: nnx.Rngs,
+        scan: bool = False,
+        remat: bool = False,
+    ):
+        """Draws all weights from `rngs`; for `scan` and `remat` see `_through`."""
+        self.config, self.scan, self.remat = config, scan, remat
         self.embed = Embed(config.vocab_size, config.width, rngs)
         if config.positions == "learned":
             self.positions = Embed(config.max_length, config.width, rngs)
@@ -191,23 +180,52 @@ class Decoder(nnx.Module):
         if not config.tied:
             self.unembed = _linear(config.width, config.vocab_size, rngs)
 
-    def hidden(self, tokens: Array) -> Array:
+    def hidden(self, tokens: Array, layout: Layout | None = None) -> Array:
         """Tokens [B, T] -> what the head reads [B, T, D], after the last norm."""
         length = tokens.shape[1]
-        if length > self.config.max_length:
+        if layout is None and length > self.config.max_length:
             raise GradlabError(
                 f"tokens: {length} positions, more than the model's max_length of "
                 f"{self.config.max_length}; truncate the sequences"
             )
-        return self.trunk(self.embed(tokens))
+        return self.trunk(self.embed(tokens), layout)
 
-    def trunk(self, x: Array) -> Array:
+    def trunk(self, x: Array, layout: Layout | None = None) -> Array:
         """Token embeddings [B, T, D] -> [B, T, D]; an entry for gradient checks."""
-        if self.config.positions == "learned":
-            x = x + self.positions(jnp.arange(x.shape[1]))
-        for block in self.layers:
-            x = block(x)
+        layout = running(x.shape[1]) if layout is None else layout
+        x, turns = self._place(x, layout)
+        visible = jnp.asarray(layout.visible)
+
+        def run(x: Array, block: Block) -> Array:
+            return block(x, visible, turns)
+
+        x = _through(self.layers, run, x, scan=self.scan, remat=self.remat)
         return self.norm(x)
+
+    def extend(
+        self, tokens: Array, layout: Layout, cache: list[LayerCache], column: Array
+    ) -> tuple[Array, list[LayerCache]]:
+        """Hidden states [B, n, D] of new tokens [B, n] that follow those in the cache.
+
+        Args:
+          tokens: the new ones.
+          layout: of the new tokens; `visible` is [B, n, S] over the cache's columns.
+          cache: one entry for each layer, of S columns.
+          column: where the first new token goes; the others stand behind it.
+        """
+        x, turns = self._place(self.embed(tokens), layout)
+        visible, grown = jnp.asarray(layout.visible), []
+        for block, past in zip(self.layers, cache, strict=True):
+            x, past = block.extend(x, visible, turns, past, column)
+            grown.append(past)
+        return self.norm(x), grown
+
+    def _place(self, x: Array, layout: Layout) -> tuple[Array, Turns | None]:
+        """Learned positions are added here; rotary ones turn queries and keys later."""
+        if self.config.positions == "learned":
+            return x + self.positions(jnp.asarray(layout.positions)), None
+        half, base = self.config.head_width // 2, self.config.rope_base
+        return x, turns_of(layout, half, base, wide(x.dtype))
 
     def head(self) -> Array:
         """[D, V]: logits are hidden @ head."""
@@ -216,3 +234,32 @@ class Decoder(nnx.Module):
     def __call__(self, tokens: Array) -> Array:
         """Tokens [B, T] -> logits [B, T, V]; the logits at t predict token t + 1."""
         return self.hidden(tokens) @ self.head()
+
+
+def _through(
+    layers: nnx.List,
+    run: Callable[[Array, Block], Array],
+    x: Array,
+    *,
+    scan: bool,
+    remat: bool,
+) -> Array:
+    """Runs x [B, T, D] through all layers.
+
+    With `scan` one compiled layer is repeated over the weights, stacked here: compiling
+    takes about as long as for one layer. With `remat` the backward pass computes each
+    layer again from its input and so keeps nothing else of it.
+    """
+    graphs, states = zip(*(nnx.split(layer) for layer in layers), strict=True)
+
+    def through_one(x: Array, state: nnx.State) -> Array:
+        return run(x, nnx.merge(graphs[0], state))
+
+    if remat:
+        through_one = jax.checkpoint(through_one)
+    if scan:
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+        return jax.lax.scan(lambda x, s: (through_one(x, s), None), x, stacked)[0]
+    for state in states:
+        x = through_one(x, state)
+    return x

@@ -15,8 +15,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gradlab.models.config import DecoderConfig
-from gradlab.models.decoder import Decoder
+from gradlab.models.decoder import Decoder, LayerCache
+from gradlab.models.layout import Layout, packed
 from gradlab.types import ApplyFn, Array, Params
+
+Cache = list[LayerCache]
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,20 @@ class LanguageModel:
       hidden: (params, tokens [B, T]) -> [B, T, D], or None.
       head: params -> [D, V] with logits = hidden @ head, or None.
       config: the shape of the model, where it is a `Decoder`.
+      hidden_packed: (params, tokens, positions, branches, each [B, T]) -> [B, T, D] for
+        rows of texts that share their beginnings (`gradlab.models.layout.packed`).
+      hidden_cached: (params, tokens [B, n], layout, cache, column) -> ([B, n, D],
+        the grown cache) for tokens behind others (`gradlab.models.layout.cached`).
     """
 
     apply: ApplyFn
     hidden: Callable[[Params, Array], Array] | None = None
     head: Callable[[Params], Array] | None = None
     config: DecoderConfig | None = None
+    hidden_packed: Callable[[Params, Array, Array, Array], Array] | None = None
+    hidden_cached: (
+        Callable[[Params, Array, Layout, Cache, Array], tuple[Array, Cache]] | None
+    ) = None
 
 
 def build(
@@ -63,15 +74,32 @@ def build(
     return language_model(config), jax.tree.map(lambda leaf: leaf.astype(dtype), params)
 
 
-@lru_cache(maxsize=64)
-def language_model(config: DecoderConfig) -> LanguageModel:
+def language_model(
+    config: DecoderConfig, *, scan: bool = False, remat: bool = False
+) -> LanguageModel:
     """The pure functions of a decoder of this shape.
 
+    Args:
+      config: the shape.
+      scan: compile one layer and repeat it (`jax.lax.scan`); parameters keep their
+        layout `layers/0/...` and are stacked inside. Deep models compile faster.
+      remat: compute each layer again in the backward pass instead of keeping what it
+        computed: less memory, one more forward pass.
+
     Guarantees:
-      Equal configs give the identical object, so that a jitted function which takes the
-      model as a static argument is not compiled again.
+      Equal arguments give the identical object, so that a jitted function which takes
+      the model as a static argument is not compiled again. Values and gradients don't
+      depend on `scan` and `remat`, up to rounding.
     """
-    graph = nnx.graphdef(nnx.eval_shape(lambda: Decoder(config, rngs=nnx.Rngs(0))))
+    return _language_model(config, scan, remat)
+
+
+@lru_cache(maxsize=64)
+def _language_model(config: DecoderConfig, scan: bool, remat: bool) -> LanguageModel:
+    def shape() -> Decoder:
+        return Decoder(config, rngs=nnx.Rngs(0), scan=scan, remat=remat)
+
+    graph = nnx.graphdef(nnx.eval_shape(shape))
 
     def module(params: Params) -> Decoder:
         return nnx.merge(graph, _integer_keys(params))
@@ -81,6 +109,10 @@ def language_model(config: DecoderConfig) -> LanguageModel:
         hidden=lambda params, tokens: module(params).hidden(tokens),
         head=lambda params: module(params).head(),
         config=config,
+        hidden_packed=lambda params, tokens, positions, branches: module(params).hidden(
+            tokens, packed(positions, branches)
+        ),
+        hidden_cached=lambda params, *rest: module(params).extend(*rest),
     )
 
 

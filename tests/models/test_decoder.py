@@ -10,7 +10,8 @@ from flax import nnx
 
 from gradlab.errors import GradlabError
 from gradlab.models import Decoder, build
-from gradlab.models.decoder import causal_attention, rotate
+from gradlab.models.attention import attend, rotate, turns_of
+from gradlab.models.layout import running
 from tests.models import oracle
 from tests.models.cases import CONFIGS, GPT2, LLAMA, lively, random_tokens
 
@@ -120,7 +121,8 @@ def test_attention_takes_its_softmax_in_float32_under_bfloat16():
     keys = jax.random.split(jax.random.key(0), 3)
     query = jax.random.normal(keys[0], (1, 64, 1, 1, 8)).astype(jnp.bfloat16)
     key = jax.random.normal(keys[1], (1, 64, 1, 8)).astype(jnp.bfloat16)
-    jaxpr = jax.make_jaxpr(causal_attention)(query, key, key)
+    visible = jnp.asarray(running(64).visible)
+    jaxpr = jax.make_jaxpr(attend)(query, key, key, visible)
     powers = [eqn for eqn in jaxpr.eqns if eqn.primitive.name == "exp"]
     inner = [e for eqn in jaxpr.eqns for e in _inner(eqn) if e.primitive.name == "exp"]
     assert {str(eqn.outvars[0].aval.dtype) for eqn in powers + inner} == {"float32"}
@@ -137,8 +139,9 @@ def _inner(eqn):
 
 def test_rotation_depends_on_distance_alone(x64):
     a, b = jax.random.normal(jax.random.key(0), (2, 8))
-    a = rotate(jnp.broadcast_to(a, (1, 12, 8)), 100.0)[0]
-    b = rotate(jnp.broadcast_to(b, (1, 12, 8)), 100.0)[0]
+    turns = turns_of(running(12), 4, 100.0, jnp.float64)
+    a = rotate(jnp.broadcast_to(a, (1, 12, 8)), turns)[0]
+    b = rotate(jnp.broadcast_to(b, (1, 12, 8)), turns)[0]
     products = np.asarray(a @ b.T)
     for distance in (-3, 0, 5):
         line = np.diagonal(products, distance)
