@@ -1,0 +1,104 @@
+"""From parameters and a batch to what a loss reads.
+
+The rest of the trainer knows a model only as `Score`: (params, rows, width) -> token
+statistics [B, S, R] of every side. How the sides lie in rows is the business of the
+function and of the rows that it takes.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradlab.losses import BoundLoss, draw_kept
+from gradlab.models.functional import LanguageModel
+from gradlab.models.logps import response_logps, response_stats
+from gradlab.training.batching import Rows, TrainBatch
+from gradlab.types import Array, PairLogps, Params
+
+Scores = dict[str, Array]  # "logps" and perhaps "logsumsq", each [B, S, R]
+Score = Callable[[Params, Any, int], Scores]
+
+
+def separate_rows(
+    model: LanguageModel, *, squares: bool = False, compute: Any = jnp.float32
+) -> Score:
+    """Scores each response as a sequence of its own; the head runs on responses only.
+
+    Args:
+      model: the language model.
+      squares: also `logsumsq`, log sum_v p_v^2 at each position.
+      compute: dtype that the parameters are cast to; log-probabilities are float32.
+
+    Returns:
+      (params, `Rows`, R) -> scores. Entries past a response are not meaningful.
+    """
+
+    def score(params: Params, rows: Rows, width: int) -> Scores:
+        params = jax.tree.map(lambda leaf: leaf.astype(compute), params)
+        shape = rows.start.shape
+        tokens = rows.tokens.reshape(-1, rows.tokens.shape[-1])
+        start = rows.start.reshape(-1)
+        # Masks follow the batch: here every column counts.
+        full = jnp.full_like(start, width)
+        inputs = (model, params, tokens, start, full)
+        if squares:
+            stats = response_stats(*inputs, width=width)
+            found = {"logps": stats.logps, "logsumsq": stats.log_sum_sq}
+        else:
+            found = {"logps": response_logps(*inputs, width=width)}
+        return {name: leaf.reshape(*shape, width) for name, leaf in found.items()}
+
+    return score
+
+
+def sides_needed(loss: BoundLoss, demonstrations: bool) -> int:
+    """How many of `SIDES` a batch holds for this loss."""
+    if demonstrations:
+        return 1
+    return 3 if "kl_logratios" in loss.needs_fields else 2
+
+
+def loss_inputs(scores: Scores, batch: TrainBatch) -> PairLogps:
+    """One part of a batch as losses take it.
+
+    Demonstrations get an empty rejected response.
+    """
+    fields: dict[str, Any] = {}
+    for side, name in enumerate(("chosen", "rejected")):
+        fields |= _side(scores, batch, side, name)
+    if batch.mask.shape[1] > 2 and batch.ref is not None:
+        ratios = scores["logps"][:, 2] - batch.ref[:, 2]
+        fields["kl_logratios"] = jnp.where(batch.mask[:, 2], ratios, 0).sum(-1)
+    return PairLogps(**fields)
+
+
+def _side(
+    scores: Scores, batch: TrainBatch, side: int, name: str
+) -> dict[str, Array | None]:
+    pick: Callable[[Any], Any] = lambda leaf: leaf[:, side]  # noqa: E731
+    if side >= batch.mask.shape[1]:
+        pick = lambda leaf: jnp.zeros_like(leaf[:, 0, :1])  # noqa: E731
+    squares = scores.get("logsumsq")
+    return {
+        name: pick(scores["logps"]),
+        f"{name}_mask": pick(batch.mask),
+        f"ref_{name}": None if batch.ref is None else pick(batch.ref),
+        f"{name}_logsumsq": None if squares is None else pick(squares),
+        f"{name}_keep": None if batch.keep is None else batch.keep[:, side],
+    }
+
+
+def with_draws(batch: TrainBatch, loss: BoundLoss, key: Array) -> TrainBatch:
+    """The batch with SamPO's selection, where the loss reads one.
+
+    It is drawn for all parts together, so that parts don't change it.
+    """
+    if "chosen_keep" not in loss.needs_fields:
+        return batch
+    whole = batch.joined()
+    blank = jnp.zeros(whole.mask.shape, jnp.float32)
+    kept = jnp.stack(draw_kept(loss_inputs({"logps": blank}, whole), key), axis=1)
+    return replace(batch, keep=kept.reshape(*batch.mask.shape[:2], *kept.shape[1:]))
