@@ -4,19 +4,26 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Union
 
 import tyro
 
 from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.comparison.config import CompareConfig
 from gradlab.errors import GradlabError
+from gradlab.training.config import TrainConfig
+from gradlab.training.config_file import read_config
 
 # command -> (its settings, module:function that carries it out)
 COMMANDS: dict[str, tuple[type, str]] = {
     "compare": (CompareConfig, "gradlab.comparison.command:compare"),
+    "train": (TrainConfig, "gradlab.training.command:train"),
     "losses": (LossesConfig, "gradlab.commands.catalogue:losses"),
     "cite": (CiteConfig, "gradlab.commands.catalogue:cite"),
 }
+
+DESCRIPTION = "What a preference loss does to a language model, token by token."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,12 +36,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
       Exit status: 0; 2 for refused input, with one message on stderr; 130 when
       interrupted.
     """
-    settings = tyro.extras.subcommand_cli_from_dict(
-        {name: kind for name, (kind, _) in COMMANDS.items()},
-        prog="gradlab",
-        description="What a preference loss does to a language model, token by token.",
-        args=arguments,
-    )
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    # Compiled programs are kept for later runs; jax reads this when it is loaded.
+    cache = Path.home() / ".cache" / "gradlab" / "compiled"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    try:
+        settings: Any = tyro.cli(
+            _commands(arguments),
+            prog="gradlab",
+            description=DESCRIPTION,
+            args=arguments,
+        )
+    except GradlabError as error:
+        print(f"gradlab: {error}", file=sys.stderr)
+        return 2
     target = next(t for kind, t in COMMANDS.values() if type(settings) is kind)
     module, function = target.split(":")
     # A user's own loss, my_module:my_loss, is looked for in the current folder too.
@@ -52,3 +67,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         sys.path.remove("")
     return 0
+
+
+def _commands(arguments: Sequence[str]) -> Any:
+    """All commands as one type; a file named by --config gives a command's defaults."""
+    kinds = []
+    for name, (kind, _) in COMMANDS.items():
+        given: dict[str, Any] = {}
+        if arguments[:1] == [name] and (path := _config_file(arguments)) is not None:
+            given["default"] = read_config(path, kind)
+        kinds.append(Annotated[kind, tyro.conf.subcommand(name, **given)])
+    return Union[tuple(kinds)]  # noqa: UP007
+
+
+def _config_file(arguments: Sequence[str]) -> str | None:
+    """The value of --config, before all other flags are read."""
+    for place, argument in enumerate(arguments):
+        option, _, value = argument.partition("=")
+        if option in ("--config", "-c"):
+            return value or next(iter(arguments[place + 1 :]), None)
+    return None

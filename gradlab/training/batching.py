@@ -130,6 +130,14 @@ class Batcher:
             lambda leaf: leaf.reshape(self.parts, -1, *leaf.shape[1:]), whole
         )
 
+    def tokens(self, places: np.ndarray) -> int:
+        """Prompt and response tokens of all sides of these rows."""
+        return sum(
+            len(self.pairs[p].prompt) + len(self.response(int(p), side))
+            for p in places
+            for side in self.sides
+        )
+
     def response(self, place: int, side: str) -> list[int]:
         """The ids of one side; a mismatched one is cut where it wouldn't fit."""
         pair = self.pairs[place]

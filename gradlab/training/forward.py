@@ -5,8 +5,8 @@ statistics [B, S, R] of every side. How the sides lie in rows is the business of
 function and of the rows that it takes.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Collection
+from dataclasses import MISSING, fields, replace
 from typing import Any
 
 import jax
@@ -18,6 +18,7 @@ from gradlab.models.logps import response_logps, response_stats
 from gradlab.training.batching import Rows, TrainBatch
 from gradlab.types import Array, PairLogps, Params
 
+OPTIONAL = frozenset(f.name for f in fields(PairLogps) if f.default is not MISSING)
 Scores = dict[str, Array]  # "logps" and perhaps "logsumsq", each [B, S, R]
 Score = Callable[[Params, Any, int], Scores]
 
@@ -54,11 +55,37 @@ def separate_rows(
     return score
 
 
-def sides_needed(loss: BoundLoss, demonstrations: bool) -> int:
-    """How many of `SIDES` a batch holds for this loss."""
+def fields_read(loss: BoundLoss) -> frozenset[str]:
+    """Optional fields of `PairLogps` that a loss reads, also a user's own function."""
+    seen: set[str] = set(loss.needs_fields)
+
+    class Watched(PairLogps):
+        def __getattribute__(self, name: str) -> Any:
+            if name in OPTIONAL:
+                seen.add(name)
+            return super().__getattribute__(name)
+
+    if _is_known(loss):
+        return frozenset(seen)
+    shapes = {f.name: jnp.zeros((2, 3)) - 0.5 for f in fields(PairLogps)}
+    shapes["kl_logratios"] = jnp.zeros(2)
+    # Field by field: only what the loss itself reads is to be seen.
+    jax.eval_shape(lambda: loss(Watched(**shapes)))
+    return frozenset(seen)
+
+
+def _is_known(loss: BoundLoss) -> bool:
+    terms = getattr(loss, "terms", ())
+    return loss.info is not None or (
+        bool(terms) and all(_is_known(term) for _, term in terms)
+    )
+
+
+def sides_needed(needed: Collection[str], demonstrations: bool) -> int:
+    """How many of `SIDES` a batch holds for a loss that reads these fields."""
     if demonstrations:
         return 1
-    return 3 if "kl_logratios" in loss.needs_fields else 2
+    return 3 if "kl_logratios" in needed else 2
 
 
 def loss_inputs(scores: Scores, batch: TrainBatch) -> PairLogps:

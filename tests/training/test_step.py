@@ -26,7 +26,7 @@ def made(spec, parts=1, compute=jnp.float32):
     model, params = tiny()
     params = jax.tree.map(lambda leaf: leaf.astype(compute), params)
     loss = resolve(spec)
-    sides = sides_needed(loss, False)
+    sides = sides_needed(loss.needs_fields, False)
     batcher = Batcher.of(PAIRS, sides, parts=parts)
     ref = [
         [

@@ -1,0 +1,167 @@
+"""What `gradlab train` does: load, train, write, say where it all went."""
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import jax
+from rich.console import Console
+
+from gradlab.models.hub import save_model
+from gradlab.tables import build_manifest, stage, write_manifest
+from gradlab.training.checkpoint import Checkpoints
+from gradlab.training.config import TrainConfig
+from gradlab.training.config_checks import check
+from gradlab.training.inputs import Inputs, load_inputs
+from gradlab.training.loop import Loop
+from gradlab.training.metriclog import MetricLog
+from gradlab.training.optimisers import learning_rate
+from gradlab.training.plan import Plan, chosen_loss, make_plan
+from gradlab.training.progress import training_progress
+from gradlab.training.run_folder import (
+    MANIFEST,
+    METRICS,
+    choose_folder,
+    claim_folder,
+    inspect_folder,
+    only_writer,
+)
+from gradlab.training.signals import StopRequest, stop_requests
+from gradlab.training.step import TrainState
+from gradlab.types import Params
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+Say = Callable[[str], None]
+
+
+def train(config: TrainConfig) -> Path:
+    """Run one training, or go on with it.
+
+    Returns:
+      The run's folder.
+
+    Raises:
+      GradlabError: any refused input; a new folder is then not made.
+    """
+    started = time.monotonic()
+    console = Console(stderr=True)
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    check(config)
+    chosen_loss(config)
+    folder = choose_folder(config.out, "train")
+    goes_on = inspect_folder(folder, config)
+    if goes_on and (folder / MANIFEST).is_file():
+        say(f"{folder}: this run is finished")
+        return folder
+    # float32 means float32 on accelerators too.
+    with jax.default_matmul_precision("highest"), ExitStack() as held:
+        inputs = load_inputs(config, say)
+        if not goes_on:
+            claim_folder(folder, config)
+        held.enter_context(only_writer(folder))
+        stop = held.enter_context(stop_requests())
+        plan = make_plan(config, inputs, folder, _counting(say))
+        state = _run(config, inputs, plan, folder, console, stop)
+        done = int(state.step)
+        if done < plan.total:
+            say(f"stopped at step {done} by {stop.name}; go on with --resume")
+            return folder
+        _finish(config, inputs, plan, state.params, folder, started)
+    say(f"Wrote into {folder}:")
+    for path in sorted(folder.iterdir()):
+        if not path.name.startswith("."):
+            say(f"  {path.name}{'/' if path.is_dir() else ''}")
+    return folder
+
+
+def _counting(say: Say) -> Callable[[int], Callable[[int], None]]:
+    def begin(total: int) -> Callable[[int], None]:
+        say(f"scoring {total} rows with the reference")
+        return lambda rows: None
+
+    return begin
+
+
+def _run(
+    config: TrainConfig,
+    inputs: Inputs,
+    plan: Plan,
+    folder: Path,
+    console: Console,
+    stop: StopRequest,
+) -> TrainState:
+    checkpoints = Checkpoints(folder / "checkpoints", config.checkpoint.keep)
+    # The step takes over the memory of its state: the inputs stay as they are.
+    params = jax.tree.map(jax.numpy.copy, inputs.params)
+    try:
+        first = checkpoints.newest() or 0
+        with training_progress(console, plan.total, first) as watch:
+            loop = Loop(
+                plan.step,
+                plan.rounds,
+                plan.total,
+                learning_rate(config.optimiser, plan.total),
+                MetricLog(folder / METRICS, config.log_every),
+                checkpoints,
+                config.checkpoint.every,
+                plan.moving,
+                watch=watch,
+                stop=stop,
+            )
+            start = TrainState.start(params, plan.step.optimiser)
+            return loop.run(start, plan.reference)
+    finally:
+        checkpoints.close()
+
+
+def _finish(
+    config: TrainConfig,
+    inputs: Inputs,
+    plan: Plan,
+    params: Params,
+    folder: Path,
+    started: float,
+) -> None:
+    """Writes model and manifest; the manifest marks the run as finished."""
+    if config.save_model:
+        _export(inputs, params, folder / "model", config)
+    manifest = build_manifest(
+        config=config,
+        seed=config.seed,
+        dtype=f"{config.model.compute} compute, float32 parameters",
+        device=jax.devices()[0].device_kind,
+        data_digest=inputs.digest,
+        wall_seconds=round(time.monotonic() - started, 2),
+        command="gradlab train",
+        loss=plan.step.loss.label,
+        steps=plan.total,
+        rows=len(inputs.rows),
+        notes=inputs.notes,
+    )
+    with stage(folder) as partial:
+        write_manifest(manifest, partial / MANIFEST)
+
+
+def _export(inputs: Inputs, params: Params, folder: Path, config: TrainConfig) -> None:
+    """The model in Hugging Face layout, with its tokenizer's files."""
+    if inputs.model.config is None:
+        return
+    tokenizer = inputs.tokenizer
+    with stage(folder) as partial:
+        save_model(
+            partial,
+            inputs.model.config,
+            params,
+            bos_id=tokenizer.bos_id,
+            eos_id=tokenizer.eos_id,
+            pad_id=tokenizer.pad_id,
+        )
+        for name in TOKENIZER_FILES:
+            source = Path(tokenizer.source) / name
+            if source.is_file():
+                shutil.copy(source, partial / name)
