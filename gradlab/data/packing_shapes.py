@@ -8,7 +8,7 @@ adds the least cost over all groups, until few enough are left.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -158,7 +158,7 @@ def _cost(rows, length, slots):
     return rows * length * (1 + length / DOUBLE) + slots
 
 
-def _up(value, multiple: int):
+def _up(value: Any, multiple: Any) -> Any:
     return -(-value // multiple) * multiple
 
 
@@ -187,7 +187,7 @@ def _merge(needs: Counter, count: int) -> list[tuple[int, int, int]]:
         values[one] = joined[one, other]
         weights[one] += weights[other]
         values, weights = (np.delete(a, other, axis=0) for a in (values, weights))
-    return [tuple(map(int, value)) for value in values]
+    return [(int(rows), int(length), int(slots)) for rows, length, slots in values]
 
 
 def _rounded(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
