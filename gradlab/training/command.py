@@ -17,7 +17,7 @@ from gradlab.training.config_checks import check
 from gradlab.training.inputs import Inputs, load_inputs
 from gradlab.training.loop import Loop
 from gradlab.training.metriclog import MetricLog
-from gradlab.training.optimisers import learning_rate
+from gradlab.training.optimisers import learning_rate, make_optimiser
 from gradlab.training.plan import Plan, chosen_loss, make_plan
 from gradlab.training.progress import training_progress
 from gradlab.training.run_folder import (
@@ -53,6 +53,7 @@ def train(config: TrainConfig) -> Path:
 
     check(config)
     chosen_loss(config)
+    make_optimiser(config.optimiser, steps=1)
     folder = choose_folder(config.out, "train")
     goes_on = inspect_folder(folder, config)
     if goes_on and (folder / MANIFEST).is_file():

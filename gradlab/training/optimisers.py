@@ -124,10 +124,10 @@ def make_optimiser(
         ),
     }
     rule = [rules[settings.name]()]
+    mask = decay_mask(settings.no_decay)
     if settings.clip_norm is not None:
         rule.insert(0, optax.clip_by_global_norm(settings.clip_norm))
     if settings.weight_decay:
-        mask = decay_mask(settings.no_decay)
         rule.append(optax.add_decayed_weights(settings.weight_decay, mask))
     rate = learning_rate(settings, steps)
     return optax.chain(*rule, optax.scale_by_learning_rate(rate))

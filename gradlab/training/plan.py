@@ -16,7 +16,7 @@ from gradlab.training.config_checks import refuse
 from gradlab.training.forward import Score, fields_read, separate_rows, sides_needed
 from gradlab.training.inputs import Inputs
 from gradlab.training.loop import MovingReference
-from gradlab.training.optimisers import Schedule, hyper_schedules, make_optimiser
+from gradlab.training.optimisers import hyper_schedules, make_optimiser
 from gradlab.training.order import Order
 from gradlab.training.rounds import Round, Rounds, response_table
 from gradlab.training.selfplay import Selfplay
@@ -28,6 +28,7 @@ DEFAULT_LOSS = {
     "preference": "dpo",
     "selfplay": "spin",
 }
+REFERENCE = {"ref_chosen", "ref_rejected", "kl_logratios"}
 
 
 @dataclass(frozen=True)
@@ -49,21 +50,23 @@ class Plan:
     reference: Params | None = None
 
 
-def chosen_loss(config: TrainConfig) -> tuple[BoundLoss, dict[str, Schedule]]:
-    """The loss, and the schedules of its hyperparameters.
-
-    The schedules are over one step here, for a check of their names and form.
+def chosen_loss(config: TrainConfig) -> BoundLoss:
+    """The loss that the settings name, or that of the stage.
 
     Raises:
-      GradlabError: an unknown loss or hyperparameter, or a schedule of a sum.
+      GradlabError: an unknown loss or hyperparameter, a schedule of a sum, or a loss
+        with reference for demonstrations alone.
     """
     spec = config.loss or DEFAULT_LOSS[config.stage]
     schedules = hyper_schedules(config.loss_schedule, 1)
     first = {name: float(value(0)) for name, value in schedules.items()}
     try:
-        return resolve(spec, **first), schedules
+        loss = resolve(spec, **first)
     except GradlabError as error:
         raise GradlabError(f"loss is {spec!r}: {error}") from error
+    if config.stage == "sft" and fields_read(loss) & REFERENCE:
+        refuse("loss", spec, "one without reference for stage sft")
+    return loss
 
 
 def make_plan(
@@ -80,7 +83,7 @@ def make_plan(
       folder: of the run, for the samples of self-play.
       counting: total -> the function that counts rows scored with the reference.
     """
-    loss, _ = chosen_loss(config)
+    loss = chosen_loss(config)
     needed = fields_read(loss)
     score = separate_rows(
         inputs.model,
@@ -150,10 +153,8 @@ def _one_round(
     only: Round,
     counting: Callable[[int], Callable[[int], None]],
 ) -> Plan:
-    if not fields_read(step.loss) & {"ref_chosen", "ref_rejected", "kl_logratios"}:
+    if not fields_read(step.loss) & REFERENCE:
         return Plan(step, lambda *state: only, only.stop)
-    if config.stage == "sft":
-        refuse("loss", step.loss.label, "one without reference for stage sft")
     model, params = inputs.reference or (inputs.model, inputs.params)
     if config.reference.every:
         if model != inputs.model:
