@@ -19,6 +19,8 @@ from gradlab.training.loop import Loop
 from gradlab.training.metriclog import MetricLog
 from gradlab.training.optimisers import learning_rate, make_optimiser
 from gradlab.training.plan import Plan, chosen_loss, make_plan
+from gradlab.training.probe_sets import probe_kinds
+from gradlab.training.probes import ProbeRunner, make_probes
 from gradlab.training.progress import training_progress
 from gradlab.training.run_folder import (
     MANIFEST,
@@ -54,6 +56,7 @@ def train(config: TrainConfig) -> Path:
     check(config)
     chosen_loss(config)
     make_optimiser(config.optimiser, steps=1)
+    probe_kinds(config.probes.kinds)
     folder = choose_folder(config.out, "train")
     goes_on = inspect_folder(folder, config)
     if goes_on and (folder / MANIFEST).is_file():
@@ -67,11 +70,14 @@ def train(config: TrainConfig) -> Path:
         held.enter_context(only_writer(folder))
         stop = held.enter_context(stop_requests())
         plan = make_plan(config, inputs, folder, _counting(say))
-        state = _run(config, inputs, plan, folder, console, stop)
+        probes = make_probes(config, inputs, plan.step, plan.total, folder)
+        state = _run(config, inputs, plan, probes, folder, console, stop)
         done = int(state.step)
         if done < plan.total:
             say(f"stopped at step {done} by {stop.name}; go on with --resume")
             return folder
+        if probes is not None:
+            probes.finish()
         _finish(config, inputs, plan, state.params, folder, started)
     say(f"Wrote into {folder}:")
     for path in sorted(folder.iterdir()):
@@ -92,6 +98,7 @@ def _run(
     config: TrainConfig,
     inputs: Inputs,
     plan: Plan,
+    probes: ProbeRunner | None,
     folder: Path,
     console: Console,
     stop: StopRequest,
@@ -111,6 +118,7 @@ def _run(
                 checkpoints,
                 config.checkpoint.every,
                 plan.moving,
+                probes,
                 watch=watch,
                 stop=stop,
             )

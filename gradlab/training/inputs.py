@@ -70,7 +70,9 @@ def load_inputs(config: TrainConfig, say: Callable[[str], None]) -> Inputs:
             on_bad_row=config.data.on_bad_row,
         )
         rows, digest, notes = found.pairs, found.digest, found.notes
-    probed = rows[: config.probes.pairs]
+    # Of a text in pieces only the first is probed: rows of data are the key of tables.
+    distinct = {row.row: row for row in reversed(rows)}
+    probed = list(distinct.values())[::-1][: config.probes.pairs]
     if config.probes.path is not None:
         settings = replace(
             config.data, path=config.probes.path, limit=config.probes.pairs
