@@ -110,25 +110,36 @@ class Batcher:
           ref: reference log-probabilities, by row and side, each as long as the
             response.
         """
+        rows, width = self._rows(places)
+        shape = (len(places), len(self.sides), width)
+        mask, known = np.zeros(shape, bool), np.zeros(shape, np.float32)
+        for row, place in enumerate(places):
+            for side, name in enumerate(self.sides):
+                length = len(self.response(int(place), name))
+                mask[row, side, :length] = True
+                if ref is not None:
+                    known[row, side, :length] = ref[place][side]
+        return TrainBatch(
+            rows, self._cut(mask), None if ref is None else self._cut(known)
+        )
+
+    def _rows(self, places: np.ndarray) -> tuple[Any, int]:
+        """What the model reads, and R."""
         length, width = self._shape(places)
         shape = (len(places), len(self.sides))
         tokens = np.zeros((*shape, length), np.int32)
         start = np.zeros(shape, np.int32)
-        mask = np.zeros((*shape, width), bool)
-        known = np.zeros((*shape, width), np.float32)
         for row, place in enumerate(places):
             prompt = self.pairs[place].prompt
+            start[row] = len(prompt)
             for side, name in enumerate(self.sides):
-                ids = self.response(int(place), name)
-                start[row, side] = len(prompt)
-                tokens[row, side, : len(prompt) + len(ids)] = [*prompt, *ids]
-                mask[row, side, : len(ids)] = True
-                if ref is not None:
-                    known[row, side, : len(ids)] = ref[place][side]
-        whole = TrainBatch(Rows(tokens, start), mask, None if ref is None else known)
-        return jax.tree.map(
-            lambda leaf: leaf.reshape(self.parts, -1, *leaf.shape[1:]), whole
-        )
+                ids = [*prompt, *self.response(int(place), name)]
+                tokens[row, side, : len(ids)] = ids
+        return Rows(self._cut(tokens), self._cut(start)), width
+
+    def _cut(self, array: np.ndarray) -> np.ndarray:
+        """[A B, ...] -> [A, B, ...]."""
+        return array.reshape(self.parts, -1, *array.shape[1:])
 
     def tokens(self, places: np.ndarray) -> int:
         """Prompt and response tokens of all sides of these rows."""

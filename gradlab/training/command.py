@@ -69,7 +69,7 @@ def train(config: TrainConfig) -> Path:
             claim_folder(folder, config)
         held.enter_context(only_writer(folder))
         stop = held.enter_context(stop_requests())
-        plan = make_plan(config, inputs, folder, _counting(say))
+        plan = make_plan(config, inputs, folder, say)
         probes = make_probes(config, inputs, plan.step, plan.total, folder)
         state = _run(config, inputs, plan, probes, folder, console, stop)
         done = int(state.step)
@@ -84,14 +84,6 @@ def train(config: TrainConfig) -> Path:
         if not path.name.startswith("."):
             say(f"  {path.name}{'/' if path.is_dir() else ''}")
     return folder
-
-
-def _counting(say: Say) -> Callable[[int], Callable[[int], None]]:
-    def begin(total: int) -> Callable[[int], None]:
-        say(f"scoring {total} rows with the reference")
-        return lambda rows: None
-
-    return begin
 
 
 def _run(

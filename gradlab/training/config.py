@@ -34,6 +34,12 @@ class ModelSettings:
     """Type of the forward and backward pass. Parameters, optimiser state and
     log-probabilities stay in float32."""
 
+    scan: bool = False
+    """Compile one layer and repeat it: deep models compile faster."""
+
+    remat: bool = False
+    """Compute layers again in the backward pass: less memory, more time."""
+
 
 @dataclass(frozen=True)
 class DataSettings:
@@ -63,6 +69,9 @@ class DataSettings:
 
     micro_batches: int = 1
     """Parts that a batch is computed in, one after another, to save memory."""
+
+    packing: bool = True
+    """Run the prompt and the common beginning of both responses once, not twice."""
 
     max_shapes: int = 8
     """Most padded shapes, each of which is compiled once."""

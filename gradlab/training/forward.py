@@ -12,9 +12,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gradlab.data.packing import PackedBatch
 from gradlab.losses import BoundLoss, draw_kept
 from gradlab.models.functional import LanguageModel
 from gradlab.models.logps import response_logps, response_stats
+from gradlab.models.packing import packed_logps, packed_stats
 from gradlab.training.batching import Rows, TrainBatch
 from gradlab.types import Array, PairLogps, Params
 
@@ -23,10 +25,10 @@ Scores = dict[str, Array]  # "logps" and perhaps "logsumsq", each [B, S, R]
 Score = Callable[[Params, Any, int], Scores]
 
 
-def separate_rows(
+def make_score(
     model: LanguageModel, *, squares: bool = False, compute: Any = jnp.float32
 ) -> Score:
-    """Scores each response as a sequence of its own; the head runs on responses only.
+    """Scores one part of a batch; the head runs on response tokens only.
 
     Args:
       model: the language model.
@@ -34,25 +36,46 @@ def separate_rows(
       compute: dtype that the parameters are cast to; log-probabilities are float32.
 
     Returns:
-      (params, `Rows`, R) -> scores. Entries past a response are not meaningful.
+      (params, rows, R) -> scores. Rows are `Rows`, each response a sequence of its own,
+      or a `PackedBatch`. Entries past a response are not meaningful.
     """
 
-    def score(params: Params, rows: Rows, width: int) -> Scores:
+    def score(params: Params, rows: Rows | PackedBatch, width: int) -> Scores:
         params = jax.tree.map(lambda leaf: leaf.astype(compute), params)
-        shape = rows.start.shape
-        tokens = rows.tokens.reshape(-1, rows.tokens.shape[-1])
-        start = rows.start.reshape(-1)
-        # Masks follow the batch: here every column counts.
-        full = jnp.full_like(start, width)
-        inputs = (model, params, tokens, start, full)
-        if squares:
-            stats = response_stats(*inputs, width=width)
-            found = {"logps": stats.logps, "logsumsq": stats.log_sum_sq}
-        else:
-            found = {"logps": response_logps(*inputs, width=width)}
-        return {name: leaf.reshape(*shape, width) for name, leaf in found.items()}
+        if isinstance(rows, PackedBatch):
+            return _packed(model, params, rows, squares)
+        return _separate(model, params, rows, width, squares)
 
     return score
+
+
+def _packed(
+    model: LanguageModel, params: Params, rows: PackedBatch, squares: bool
+) -> Scores:
+    if not squares:
+        return {"logps": jnp.stack(packed_logps(model, params, rows), axis=1)}
+    sides = packed_stats(model, params, rows)
+    logps, squared = (
+        jnp.stack([getattr(side, name) for side in sides], axis=1)
+        for name in ("logps", "log_sum_sq")
+    )
+    return {"logps": logps, "logsumsq": squared}
+
+
+def _separate(
+    model: LanguageModel, params: Params, rows: Rows, width: int, squares: bool
+) -> Scores:
+    shape = rows.start.shape
+    tokens = rows.tokens.reshape(-1, rows.tokens.shape[-1])
+    start = rows.start.reshape(-1)
+    # Masks follow the batch: here every column counts.
+    inputs = (model, params, tokens, start, jnp.full_like(start, width))
+    if squares:
+        stats = response_stats(*inputs, width=width)
+        found = {"logps": stats.logps, "logsumsq": stats.log_sum_sq}
+    else:
+        found = {"logps": response_logps(*inputs, width=width)}
+    return {name: leaf.reshape(*shape, width) for name, leaf in found.items()}
 
 
 def fields_read(loss: BoundLoss) -> frozenset[str]:

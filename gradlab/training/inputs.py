@@ -10,7 +10,7 @@ from gradlab.data.embedded import embedded_model_folder
 from gradlab.data.pairs import PairFile, read_pairs
 from gradlab.data.tokenized import tokenize_pairs
 from gradlab.errors import GradlabError
-from gradlab.models.functional import LanguageModel, build
+from gradlab.models.functional import LanguageModel, build, language_model
 from gradlab.models.hub import load_model, read_config, resolve_folder
 from gradlab.training.config import DataSettings, TrainConfig
 from gradlab.training.config_checks import refuse
@@ -112,6 +112,15 @@ def _tokenized(config: TrainConfig, text: PairFile, tokenizer: Tokenizer, longes
 
 
 def _policy(config: TrainConfig) -> tuple[Tokenizer, LanguageModel, Params]:
+    tokenizer, model, params = _weights(config)
+    if model.config is not None and (config.model.scan or config.model.remat):
+        model = language_model(
+            model.config, scan=config.model.scan, remat=config.model.remat
+        )
+    return tokenizer, model, params
+
+
+def _weights(config: TrainConfig) -> tuple[Tokenizer, LanguageModel, Params]:
     settings = config.model
     if settings.config is not None:
         tokenizer = load_tokenizer(str(settings.tokenizer))

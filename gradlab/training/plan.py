@@ -7,18 +7,23 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from gradlab.data import TokenizedPair
 from gradlab.errors import GradlabError
 from gradlab.losses import BoundLoss, resolve
-from gradlab.training.batching import Batcher
+from gradlab.models.functional import LanguageModel
+from gradlab.training.batching import SIDES, Batcher
 from gradlab.training.config import TrainConfig
 from gradlab.training.config_checks import refuse
-from gradlab.training.forward import Score, fields_read, separate_rows, sides_needed
+from gradlab.training.forward import fields_read, make_score, sides_needed
 from gradlab.training.inputs import Inputs
 from gradlab.training.loop import MovingReference
 from gradlab.training.optimisers import hyper_schedules, make_optimiser
 from gradlab.training.order import Order
-from gradlab.training.rounds import Round, Rounds, response_table
+from gradlab.training.packed import PackedBatcher
+from gradlab.training.reference import ingredients, reference_table
+from gradlab.training.rounds import Round, Rounds, Table, response_table
 from gradlab.training.selfplay import Selfplay
 from gradlab.training.step import Step
 from gradlab.types import Params
@@ -73,7 +78,7 @@ def make_plan(
     config: TrainConfig,
     inputs: Inputs,
     folder: Path,
-    counting: Callable[[int], Callable[[int], None]],
+    say: Callable[[str], None],
 ) -> Plan:
     """Puts the parts together; scores the frozen reference.
 
@@ -81,34 +86,18 @@ def make_plan(
       config: all settings.
       inputs: what they name.
       folder: of the run, for the samples of self-play.
-      counting: total -> the function that counts rows scored with the reference.
+      say: told what takes time.
     """
-    loss = chosen_loss(config)
-    needed = fields_read(loss)
-    score = separate_rows(
+    loss, data = chosen_loss(config), config.data
+    score = make_score(
         inputs.model,
-        squares="chosen_logsumsq" in needed,
+        squares="chosen_logsumsq" in fields_read(loss),
         compute=jnp.dtype(config.model.compute),
     )
-    data = config.data
-    batcher = Batcher.of(
-        inputs.rows,
-        sides_needed(needed, demonstrations=config.stage != "preference"),
-        max_shapes=data.max_shapes,
-        parts=data.micro_batches,
-    )
-    asked = config.steps or math.ceil(
+    updates = config.steps or math.ceil(
         config.epochs * len(inputs.rows) / data.batch_size
     )
-    total = asked * (config.selfplay.rounds if config.stage == "selfplay" else 1)
-    order = Order(
-        batcher.lengths(),
-        data.batch_size,
-        asked,
-        (config.seed,),
-        window=data.window,
-        shuffle=data.shuffle,
-    )
+    total = updates * (config.selfplay.rounds if config.stage == "selfplay" else 1)
     step = Step(
         score,
         loss,
@@ -116,34 +105,54 @@ def make_plan(
         schedules=hyper_schedules(config.loss_schedule, total),
         seed=config.seed,
     )
+    sides = sides_needed(fields_read(loss), demonstrations=config.stage == "sft")
+
+    def batching(
+        rows: list[TokenizedPair], seed: tuple[int, ...]
+    ) -> tuple[Batcher, Order]:
+        return make_batcher(config, inputs.model, rows, sides, updates, seed)
+
     if config.stage == "selfplay":
-        return _selfplay(config, inputs, folder, step, order, total)
-    return _one_round(config, inputs, step, Round(0, total, batcher, order), counting)
+        rounds = Selfplay(
+            inputs.model,
+            inputs.rows,
+            config.selfplay,
+            updates,
+            batching,
+            folder / "selfplay",
+            config.seed,
+            inputs.tokenizer.eos_id,
+        )
+        moving = MovingReference(
+            config.reference.every, config.reference.mix, each_round=True
+        )
+        return Plan(step, rounds, total, moving, inputs.params)
+    only = Round(0, total, *batching(inputs.rows, (config.seed,)))
+    return _one_round(config, inputs, step, only, say)
 
 
-def _selfplay(
+def make_batcher(
     config: TrainConfig,
-    inputs: Inputs,
-    folder: Path,
-    step: Step,
-    order: Order,
-    total: int,
-) -> Plan:
-    rounds = Selfplay(
-        inputs.model,
-        inputs.rows,
-        config.selfplay,
-        order.steps,
-        config.data.max_shapes,
-        config.data.micro_batches,
-        order,
-        folder / "selfplay",
-        inputs.tokenizer.eos_id,
+    model: LanguageModel,
+    rows: list[TokenizedPair],
+    sides: int,
+    steps: int,
+    seed: tuple[int, ...],
+) -> tuple[Batcher, Order]:
+    """Batches of these rows, packed where both can be, and their order."""
+    data = config.data
+    shapes = {"max_shapes": data.max_shapes, "parts": data.micro_batches}
+    packs = data.packing and sides == 2 and model.hidden_packed is not None
+    plain = Batcher.of(rows, sides, **shapes)
+    order = Order(
+        PackedBatcher(rows, SIDES[:2], ()).lengths() if packs else plain.lengths(),
+        data.batch_size,
+        steps,
+        seed,
+        window=data.window,
+        shuffle=data.shuffle,
     )
-    moving = MovingReference(
-        config.reference.every, config.reference.mix, each_round=True
-    )
-    return Plan(step, rounds, total, moving, inputs.params)
+    return PackedBatcher.planned(rows, order, **shapes) if packs else plain, order
 
 
 def _one_round(
@@ -151,25 +160,57 @@ def _one_round(
     inputs: Inputs,
     step: Step,
     only: Round,
-    counting: Callable[[int], Callable[[int], None]],
+    say: Callable[[str], None],
 ) -> Plan:
+    """Sft and preference: one round, the reference frozen, moving or absent."""
     if not fields_read(step.loss) & REFERENCE:
         return Plan(step, lambda *state: only, only.stop)
     model, params = inputs.reference or (inputs.model, inputs.params)
     if config.reference.every:
-        if model != inputs.model:
+        if model.config != inputs.model.config:
             refuse("reference.every", config.reference.every, "0 beside another model")
         moving = MovingReference(config.reference.every, config.reference.mix)
         start = jax.tree.map(jnp.copy, params)
         return Plan(step, lambda *state: only, only.stop, moving, start)
-    score: Score = separate_rows(model, compute=jnp.dtype(config.model.compute))
-    table = response_table(
-        score,
-        params,
-        only.batcher,
-        batch_size=config.data.batch_size,
-        progress=counting(len(inputs.rows)),
-    )
+    table = _table(config, inputs, model, params, only.batcher, say)
     from_start = inputs.reference is None
     only = replace(only, table=table, from_start=from_start)
     return Plan(step, lambda *state: only, only.stop)
+
+
+def _table(
+    config: TrainConfig,
+    inputs: Inputs,
+    model: LanguageModel,
+    params: Params,
+    batcher: Batcher,
+    say: Callable[[str], None],
+) -> Table:
+    """Log-probabilities of the frozen reference, from the cache where they are."""
+    rows = config.data.batch_size // config.data.micro_batches
+    compute = jnp.dtype(config.model.compute)
+
+    def scored() -> Table:
+        say(f"scoring {len(batcher.pairs)} rows with the reference")
+        score = make_score(model, compute=compute)
+        return response_table(score, params, batcher, batch_size=rows)
+
+    lengths = np.array(
+        [
+            [len(batcher.response(place, side)) for side in batcher.sides]
+            for place in range(len(batcher.pairs))
+        ]
+    )
+    if (folder := config.reference.cache) is None:
+        return scored()
+    known = ingredients(
+        model,
+        params,
+        inputs.tokenizer,
+        batcher.pairs,
+        sides=batcher.sides,
+        compute=compute,
+        batch=rows,
+        shapes=(batcher.shapes, getattr(batcher, "packed", ())),
+    )
+    return reference_table(scored, lengths, folder, known, say)

@@ -1,7 +1,7 @@
 """What a run learns from, and which part of it: rounds of steps over fixed rows."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -78,7 +78,7 @@ def response_table(
     compiled = jax.jit(score, static_argnums=2)
     table: list[list[np.ndarray]] = [[] for _ in batcher.pairs]
     order = np.argsort(-batcher.lengths(), kind="stable")
-    whole = Batcher(batcher.pairs, batcher.sides, batcher.shapes)
+    whole = replace(batcher, parts=1)
     for first in range(0, len(order), batch_size):
         places = order[first : first + batch_size]
         # A short batch is filled up with copies: it needs no shape of its own.

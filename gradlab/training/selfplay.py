@@ -1,6 +1,7 @@
 """Self-play: the policy's own samples are the rejected responses of each round."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,9 +31,9 @@ class Selfplay:
       rows: demonstrations.
       settings: temperature and length of samples.
       steps: of one round.
-      batcher: like the batchers of the rounds: sides, shapes and parts are as there.
-      order: of the batches; each round has a seed of its own.
+      batching: (rows, seed) -> batcher and order of a round.
       folder: for the samples.
+      seed: each round's draws and order have a seed of their own, made from it.
       eos_id: ends a sample.
     """
 
@@ -40,10 +41,9 @@ class Selfplay:
     rows: list[TokenizedPair]
     settings: SelfplaySettings
     steps: int
-    max_shapes: int
-    parts: int
-    order: Order
+    batching: Callable[[list[TokenizedPair], tuple[int, ...]], tuple[Batcher, Order]]
     folder: Path
+    seed: int = 0
     eos_id: int | None = None
 
     def __call__(self, step: int, params: Params, reference: Params | None) -> Round:
@@ -60,9 +60,7 @@ class Selfplay:
             replace(row, rejected=ids)
             for row, ids in zip(self.rows, responses, strict=True)
         ]
-        batcher = Batcher.of(rows, 2, max_shapes=self.max_shapes, parts=self.parts)
-        seed = (*self.order.seed, number)
-        order = replace(self.order, lengths=batcher.lengths(), seed=seed)
+        batcher, order = self.batching(rows, (self.seed, number))
         first = number * self.steps
         return Round(first, first + self.steps, batcher, order)
 
@@ -76,7 +74,7 @@ class Selfplay:
                     f"{path}: {len(found)} samples, expected {len(self.rows)}"
                 )
             return found
-        key = jax.random.fold_in(jax.random.key(self.order.seed[0]), number)
+        key = jax.random.fold_in(jax.random.key(self.seed), number)
         found = generate(
             self.model,
             params,

@@ -12,7 +12,7 @@ from gradlab.errors import GradlabError
 from gradlab.losses import resolve
 from gradlab.training.batching import Batcher
 from gradlab.training.checkpoint import Checkpoints
-from gradlab.training.forward import separate_rows
+from gradlab.training.forward import make_score
 from gradlab.training.loop import Loop, MovingReference
 from gradlab.training.metriclog import MetricLog, read_metrics
 from gradlab.training.order import Order
@@ -24,7 +24,7 @@ from tests.training.cases import rows, tiny
 STEPS = 12
 MODEL, PARAMS = tiny()
 PAIRS = rows(10, seed=4)
-STEP = Step(separate_rows(MODEL), resolve("dpo"), optax.adam(0.01))
+STEP = Step(make_score(MODEL), resolve("dpo"), optax.adam(0.01))
 BATCHER = Batcher.of(PAIRS, 2, max_shapes=1)
 ORDER = Order(BATCHER.lengths(), 4, STEPS, seed=(0,), window=2)
 TABLE = response_table(STEP.score, PARAMS, BATCHER, batch_size=4)

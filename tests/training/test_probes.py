@@ -12,7 +12,7 @@ from gradlab.errors import GradlabError
 from gradlab.losses import resolve
 from gradlab.training.batching import Batcher
 from gradlab.training.config import ProbeSettings
-from gradlab.training.forward import separate_rows
+from gradlab.training.forward import make_score
 from gradlab.training.probe_sets import frozen_sets, probe_kinds
 from gradlab.training.probe_stats import logp_change, token_columns
 from gradlab.training.probe_tables import summary_table, text_table, token_table
@@ -67,7 +67,7 @@ def test_the_batch_size_does_not_matter():
 def test_the_predicted_drift_is_the_realised_one_to_first_order():
     with jax.enable_x64(True):
         params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), PARAMS)
-        score = separate_rows(MODEL, compute=jnp.float64)
+        score = make_score(MODEL, compute=jnp.float64)
         step = Step(score, resolve("dpo"), optax.sgd(1.0))
         batch = Batcher.of(ROWS, 2).batch(np.arange(4), _zeros())
         state = TrainState.start(params, step.optimiser)

@@ -11,7 +11,7 @@ import pytest
 from gradlab.losses import resolve
 from gradlab.models.logps import response_logps
 from gradlab.training.batching import Batcher
-from gradlab.training.forward import separate_rows, sides_needed
+from gradlab.training.forward import make_score, sides_needed
 from gradlab.training.optimisers import hyper_schedules
 from gradlab.training.step import Step, TrainState
 from gradlab.types import PairLogps
@@ -36,7 +36,7 @@ def made(spec, parts=1, compute=jnp.float32):
         for p, row in enumerate(references(PAIRS, sides))
     ]
     squares = "chosen_logsumsq" in loss.needs_fields
-    score = separate_rows(model, squares=squares, compute=compute)
+    score = make_score(model, squares=squares, compute=compute)
     step = Step(score, loss, optax.sgd(0.1))
     batch = batcher.batch(np.arange(8), ref)
     return step, TrainState.start(params, step.optimiser), batch
@@ -110,7 +110,7 @@ def test_demonstrations_need_no_rejected_response():
     model, params = tiny()
     loss = resolve("mle")
     batch = Batcher.of(rows(8, demonstrations=True), 1).batch(np.arange(8))
-    step = Step(separate_rows(model), loss, optax.sgd(0.01))
+    step = Step(make_score(model), loss, optax.sgd(0.01))
     state, report = jax.jit(step.update)(
         TrainState.start(params, step.optimiser), batch
     )
@@ -171,7 +171,7 @@ def test_a_number_that_is_not_finite_stops_everything():
 def test_bfloat16_keeps_parameters_and_log_probabilities_wide():
     model, _ = tiny()
     step, state, batch = made("dpo")
-    narrow = replace(step, score=separate_rows(model, compute=jnp.bfloat16))
+    narrow = replace(step, score=make_score(model, compute=jnp.bfloat16))
     new, report = jax.jit(narrow.update)(state, batch)
     assert {leaf.dtype for leaf in jax.tree.leaves(new.params)} == {jnp.dtype("f4")}
     assert report.sums.dtype == jnp.float32
