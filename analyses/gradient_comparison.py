@@ -19,10 +19,10 @@ from rich.console import Console
 
 from gradlab.comparison.config import DEFAULT_LOSSES, CompareConfig
 from gradlab.comparison.frames import regions_of, summary_frame, token_frame, with_loss
-from gradlab.comparison.inputs import load_inputs
-from gradlab.comparison.scoring import score_pairs
 from gradlab.comparison.weighing import weigh
 from gradlab.gradients import token_weights
+from gradlab.inputs.loading import load_inputs
+from gradlab.inputs.scoring import score_pairs
 from gradlab.losses import resolve
 from gradlab.losses.resolve import split_outside
 from gradlab.types import PairLogps

@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gradlab.errors import GradlabError as GradlabError
+    from gradlab.gradients.drift import predicted_drift as predicted_drift
+    from gradlab.gradients.drift import realised_drift as realised_drift
+    from gradlab.gradients.drift import split_drift as split_drift
+    from gradlab.gradients.sides import side_gradients as side_gradients
+    from gradlab.gradients.step import split_step as split_step
     from gradlab.gradients.token import logit_gradient_norm as logit_gradient_norm
     from gradlab.gradients.token import token_weights as token_weights
     from gradlab.losses import LOSSES as LOSSES
@@ -28,6 +33,11 @@ _HOME = {
     "TokenStats": "gradlab.types",
     "example_pair": "gradlab.losses",
     "logit_gradient_norm": "gradlab.gradients",
+    "predicted_drift": "gradlab.gradients",
+    "realised_drift": "gradlab.gradients",
+    "side_gradients": "gradlab.gradients",
+    "split_drift": "gradlab.gradients",
+    "split_step": "gradlab.gradients",
     "token_weights": "gradlab.gradients",
     "weighted_sum": "gradlab.losses",
 }

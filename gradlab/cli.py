@@ -11,6 +11,7 @@ import tyro
 
 from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.comparison.config import CompareConfig
+from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
 from gradlab.training.config import TrainConfig
 from gradlab.training.config_file import read_config
@@ -18,6 +19,7 @@ from gradlab.training.config_file import read_config
 # command -> (its settings, module:function that carries it out)
 COMMANDS: dict[str, tuple[type, str]] = {
     "compare": (CompareConfig, "gradlab.comparison.command:compare"),
+    "drift": (DriftConfig, "gradlab.drift.command:drift"),
     "train": (TrainConfig, "gradlab.training.command:train"),
     "losses": (LossesConfig, "gradlab.commands.catalogue:losses"),
     "cite": (CiteConfig, "gradlab.commands.catalogue:cite"),

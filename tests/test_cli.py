@@ -199,7 +199,7 @@ def test_hostile_text_is_shown_not_obeyed(tmp_path, capsys):
 
 
 def test_all_means_every_loss_without_required_settings():
-    from gradlab.comparison.command import chosen_losses
+    from gradlab.inputs.choices import chosen_losses
 
     names = {loss.label for loss in chosen_losses("all")}
     assert names <= set(LOSSES)

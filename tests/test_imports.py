@@ -21,20 +21,22 @@ LAYERS = [
     "models",
     "data",
     "tables",
-    "training",
     "plotting",
+    "inputs",
+    "training",
     "comparison",
+    "drift",
     "commands",
     "cli",
 ]
 # heavy package -> the layers that may import it
 HEAVY = {
     "jax": {"types", "losses", "gradients", "measures", "models", "training"}
-    | {"comparison"},
+    | {"inputs", "comparison", "drift"},
     "flax": {"models"},
-    "optax": {"training"},
+    "optax": {"training", "drift"},
     "orbax": {"training"},
-    "pandas": {"tables", "training", "plotting", "comparison"},
+    "pandas": {"tables", "plotting", "inputs", "training", "comparison", "drift"},
     "matplotlib": {"plotting"},
     "tokenizers": {"data"},
     "torch": set(),

@@ -9,13 +9,13 @@ README = (ROOT / "README.md").read_text()
 
 def test_snippets_run_in_order(capsys):
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
         lines = [x for x in block.splitlines() if x and not x.startswith("import")]
         assert len(lines) < 12
-    assert capsys.readouterr().out.count("[[") == 4
+    assert capsys.readouterr().out.count("[[") == 5
 
 
 def test_linked_files_exist():

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from gradlab.comparison.scored import SIDES, ScoredPairs
 from gradlab.comparison.weighing import LossWeights
+from gradlab.inputs.scored import SIDES, ScoredPairs
 from gradlab.measures import REGIONS, PairRegions, pair_regions
 
 TokenTexts = Callable[[Sequence[int]], list[str]]

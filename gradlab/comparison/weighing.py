@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from gradlab.comparison.scored import SIDES, ScoredPairs
 from gradlab.errors import GradlabError
 from gradlab.gradients import logit_gradient_norm, value_and_token_weights
+from gradlab.inputs.scored import SIDES, ScoredPairs
 from gradlab.losses import BoundLoss
 from gradlab.types import PairLogps
 

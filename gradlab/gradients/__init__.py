@@ -1,5 +1,29 @@
 """Gradients of preference losses, from token weights to parameters."""
 
+from gradlab.gradients.agreement import Agreement as Agreement
+from gradlab.gradients.agreement import agreement as agreement
+from gradlab.gradients.agreement import measurement_floor as measurement_floor
+from gradlab.gradients.agreement import order_test as order_test
+from gradlab.gradients.drift import SelfDrift as SelfDrift
+from gradlab.gradients.drift import predicted_drift as predicted_drift
+from gradlab.gradients.drift import realised_drift as realised_drift
+from gradlab.gradients.drift import self_drift as self_drift
+from gradlab.gradients.drift import split_drift as split_drift
+from gradlab.gradients.drift import trapezoid_drift as trapezoid_drift
+from gradlab.gradients.example import pair_products as pair_products
+from gradlab.gradients.example import score_sum as score_sum
+from gradlab.gradients.gram import cosines as cosines
+from gradlab.gradients.gram import pair_gram as pair_gram
+from gradlab.gradients.gram import projected_gram as projected_gram
+from gradlab.gradients.gram import token_gram as token_gram
+from gradlab.gradients.groups import parameter_groups as parameter_groups
+from gradlab.gradients.sides import PairLogpsFn as PairLogpsFn
+from gradlab.gradients.sides import SideGradients as SideGradients
+from gradlab.gradients.sides import SideProducts as SideProducts
+from gradlab.gradients.sides import side_gradients as side_gradients
+from gradlab.gradients.sides import side_products as side_products
+from gradlab.gradients.step import StepSplit as StepSplit
+from gradlab.gradients.step import split_step as split_step
 from gradlab.gradients.token import logit_gradient_norm as logit_gradient_norm
 from gradlab.gradients.token import token_weights as token_weights
 from gradlab.gradients.token import value_and_token_weights as value_and_token_weights

@@ -119,9 +119,11 @@ def check_values(pairs: PairLogps, tolerance: float = 1e-3) -> None:
         mask = getattr(pairs, f"{side}_mask")
         if isinstance(mask, Tracer):
             continue
-        bad = jnp.asarray(mask, bool) & ~(jnp.asarray(values) <= tolerance)
-        if bool(jnp.any(bad)):
-            where = tuple(int(i) for i in jnp.argwhere(bad)[0])
+        # On the host: under jit, jnp would trace even arrays that are concrete.
+        values = np.asarray(values)
+        bad = np.asarray(mask, bool) & ~(values <= tolerance)
+        if bad.any():
+            where = tuple(int(i) for i in np.argwhere(bad)[0])
             raise LossInputError(
                 f"PairLogps.{name}{list(where)} is {float(values[where])}; expected "
                 "log-probabilities in nats (at most 0) wherever the mask is set"

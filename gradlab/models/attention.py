@@ -13,6 +13,8 @@ import numpy as np
 from gradlab.models.layout import Layout
 from gradlab.types import Array
 
+CACHED_SCORES = 2**18  # a megabyte of float32; what a core has as second-level cache
+BAND = 128  # queries that are looked at together in a long text
 Turns = tuple[Array, Array]  # cosines and sines of the rotary angles
 
 
@@ -60,6 +62,10 @@ def rotate(x: Array, turns: Turns) -> Array:
 def attend(query: Array, key: Array, value: Array, visible: Array) -> Array:
     """Softmax attention to the visible columns.
 
+    On a CPU the heads are visited a few at a time, so that their scores stay in its
+    cache, and scores are computed anew for derivatives instead of kept. An accelerator
+    takes all heads at once.
+
     Args:
       query: [B, T, K, G, C].
       key: [B, S, K, C], shared by the G query heads of each group.
@@ -73,13 +79,69 @@ def attend(query: Array, key: Array, value: Array, visible: Array) -> Array:
       The derivative with respect to what is not visible is exactly 0; the softmax is
       taken in float32, or in float64 where the inputs are float64.
     """
+    batch, length, groups, shared, width = query.shape
+    heads = batch * groups * shared
+    flat = query.transpose(0, 2, 3, 1, 4).reshape(heads, length, width)
+    keys, values = (_of_each_head(x, shared) for x in (key, value))
+    bands = _bands(visible)
+    rows = jnp.asarray(visible).reshape(-1, *visible.shape[-2:])
+
+    def head(item: tuple[Array, Array, Array, Array]) -> Array:
+        number, query, key, value = item
+        seen = rows[number * len(rows) // heads]
+        mixed = [
+            _attend(query[low:high], key[:end], value[:end], seen[low:high, :end])
+            for low, high, end in bands
+        ]
+        return jnp.concatenate(mixed)
+
+    items = (jnp.arange(heads), flat, keys, values)
+    at_once = _heads_at_once(heads, rows.shape[-2] * rows.shape[-1])
+    if at_once == heads:
+        mixed = jax.vmap(lambda *item: head(item))(*items)
+    else:
+        mixed = jax.lax.map(jax.checkpoint(head), items, batch_size=at_once)
+    mixed = mixed.reshape(batch, groups, shared, length, width)
+    return mixed.transpose(0, 3, 1, 2, 4)
+
+
+def _of_each_head(x: Array, shared: int) -> Array:
+    """[B, S, K, C] -> [B * K * G, S, C]: as each query head reads them."""
+    each = jnp.repeat(x.transpose(0, 2, 1, 3), shared, axis=1)
+    return each.reshape(-1, *each.shape[2:])
+
+
+def _attend(query: Array, key: Array, value: Array, visible: Array) -> Array:
+    """One head: [T, C], [S, C], [S, C], [T, S] -> [T, C]."""
     dtype = wide(query.dtype)
-    scores = jnp.einsum("btkgc,bskc->bkgts", query, key, preferred_element_type=dtype)
+    scores = jnp.einsum("tc,sc->ts", query, key, preferred_element_type=dtype)
     # A finite floor: -inf would give 0 * inf in some higher-order derivatives.
-    scores = jnp.where(
-        visible[..., None, None, :, :],
-        scores * query.shape[-1] ** -0.5,
-        jnp.finfo(dtype).min,
-    )
-    probs = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
-    return jnp.einsum("bkgts,bskc->btkgc", probs, value)
+    floor = jnp.finfo(dtype).min
+    scores = jnp.where(visible, scores * query.shape[-1] ** -0.5, floor)
+    return jax.nn.softmax(scores, axis=-1).astype(value.dtype) @ value
+
+
+def _bands(visible: Any) -> list[tuple[int, int, int]]:
+    """(first query, last query + 1, columns that they see) of bands of queries.
+
+    Where visibility is known when compiling, what no query of a band sees is left out:
+    under causal attention nearly half of a long text. Otherwise one band sees all.
+    """
+    length, columns = visible.shape[-2:]
+    if not isinstance(visible, np.ndarray) or length <= BAND:
+        return [(0, length, columns)]
+    seen = visible.reshape(-1, length, columns).any(0)
+
+    def band(low: int) -> tuple[int, int, int]:
+        high = min(low + BAND, length)
+        return low, high, int(np.flatnonzero(seen[low:high].any(0))[-1]) + 1
+
+    return [band(low) for low in range(0, length, BAND)]
+
+
+def _heads_at_once(heads: int, scores: int) -> int:
+    """The greatest divisor of `heads` whose scores fit in a CPU's cache, at least 1."""
+    if jax.default_backend() != "cpu":
+        return heads
+    most = max(1, CACHED_SCORES // scores)
+    return max(n for n in range(1, min(most, heads) + 1) if heads % n == 0)

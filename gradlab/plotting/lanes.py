@@ -81,7 +81,7 @@ def plot_token_weights(
         ax = axes_or_new(ax, DOUBLE_COLUMN, lane_height(len(names)) + 0.8)
         _draw_lanes(ax, data.weights[:, shown], norms)
         _label_lanes(ax, names, data.weights[:, shown], norms)
-        _label_tokens(ax, data, shown)
+        label_tokens(ax, data, shown)
         ax.annotate(side, (0, 1), (-4, 2.5), ha="right", **_ABOVE)
     return ax
 
@@ -140,7 +140,11 @@ def _label_lanes(
         )  # fmt: skip
 
 
-def _label_tokens(ax: Axes, data: SideTokens, shown: slice) -> None:
+def label_tokens(ax: Axes, data: SideTokens, shown: slice) -> None:
+    """Names the tokens under an axes whose x counts those shown, from 0.
+
+    Marks the first difference, and says how many tokens lie outside.
+    """
     texts = [cut(visible(text), 12) for text in data.texts[shown]]
     ax.set_xticks(
         range(len(texts)), texts, rotation=90, fontsize=SMALL, parse_math=False

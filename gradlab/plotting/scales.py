@@ -115,12 +115,12 @@ def _set_decades(
     ax.set_ylim(*along.inverted().transform(ends))
     powers = [10.0**p for p in range(high, low - 1, -max(1, -(-(high - low) // most)))]
     signed = [0.0, *powers, *(-power for power in powers)]
-    ticks = _spaced(signed, along.transform, ends, 0.4 / most)
+    ticks = spaced(signed, along.transform, ends, 0.4 / most)
     ax.yaxis.set_major_locator(FixedLocator(ticks))
     ax.yaxis.set_minor_locator(NullLocator())
 
 
-def _spaced(
+def spaced(
     ticks: Iterable[float],
     place: Callable[[np.ndarray], np.ndarray],
     ends: np.ndarray,
@@ -152,7 +152,7 @@ def set_probability_axis(
     """Labels an axis of log-odds with probabilities, `spacing` of its length apart."""
     flat = finite(odds)
     ends = np.array([flat.min() - 0.5, flat.max() + 0.5] if flat.size else [-7.0, 7.0])
-    chosen = _spaced(PROBABILITIES, lambda p: log_odds(np.log(p)), ends, spacing)
+    chosen = spaced(PROBABILITIES, lambda p: log_odds(np.log(p)), ends, spacing)
     places = log_odds(np.log(chosen))
     axis.set_ticks(list(places), [_probability(p) for p in chosen])
     axis.set_minor_locator(NullLocator())

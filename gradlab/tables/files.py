@@ -25,6 +25,7 @@ TEXT_COLUMNS = frozenset(
         "metric", "part", "layer_group", "probe", "measure", "reduction",
         "unit", "schedule", "context_kind", "subset", "claim_id", "setting",
         "type", "verdict", "matching_rule", "source_tag", "source_checked",
+        "survives_holm", "note", "kind", "optimiser",
     }
 )  # fmt: skip
 # Before pandas 3 the parser's default could miss a float's last bit.

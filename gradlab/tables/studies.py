@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,21 @@ from gradlab.tables.files import stage, write_table
 from gradlab.tables.manifests import write_manifest
 
 STUDY_COLUMNS = ("study", "loss", "seed", "step", "side", "metric", "value")
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study that tests claims returns.
+
+    Attributes:
+      table: long format, see `check_study_table`.
+      claims: its verdicts, from `gradlab.tables.claims_table`.
+      manifest: entries for the manifest: dtype, digests of what was read, notes.
+    """
+
+    table: pd.DataFrame
+    claims: pd.DataFrame | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
 
 
 def require_columns(table: pd.DataFrame, columns: Sequence[str], what: str) -> None:
@@ -82,6 +98,7 @@ def write_study(
     folder: str | os.PathLike,
     table: pd.DataFrame,
     manifest: Mapping[str, Any],
+    claims: pd.DataFrame | None = None,
 ) -> tuple[Path, Path]:
     """Writes a study's `<study>.csv` and `<study>.json` together, or neither.
 
@@ -89,6 +106,7 @@ def write_study(
       folder: such as analyses/tables.
       table: long format; its study column gives the file name.
       manifest: see `build_manifest`.
+      claims: its verdicts, written beside it as `<study>_claims.csv`.
     Returns:
       The paths of the table and of the manifest.
     Raises:
@@ -100,6 +118,8 @@ def write_study(
         raise GradlabError(f"the study name {name!r} is not a Python identifier")
     with stage(folder) as staged:
         write_table(table, staged / f"{name}.csv")
+        if claims is not None:
+            write_table(claims, staged / f"{name}_claims.csv")
         write_manifest(manifest, staged / f"{name}.json")
     return Path(folder) / f"{name}.csv", Path(folder) / f"{name}.json"
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from gradlab.comparison.frames import regions_of, summary_frame, token_frame, with_loss
-from gradlab.comparison.scored import ScoredPairs, ScoredSide, kept_tokens
 from gradlab.comparison.weighing import weigh
 from gradlab.errors import GradlabError
+from gradlab.inputs.scored import ScoredPairs, ScoredSide, kept_tokens
 from gradlab.losses import LOSSES, resolve
 
 

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gradlab.comparison.scored import ScoredPairs, ScoredSide
 from gradlab.data.batches import TokenizedPair, batches
 from gradlab.errors import GradlabError
+from gradlab.inputs.scored import ScoredPairs, ScoredSide
 from gradlab.models.functional import LanguageModel
 from gradlab.models.scoring import score_batches
 from gradlab.types import Params, TokenStats

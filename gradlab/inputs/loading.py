@@ -1,4 +1,4 @@
-"""What a comparison starts from: models, tokenizer and tokenised pairs."""
+"""Models, tokenizer and tokenised pairs, as the settings name them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gradlab.comparison.config import CompareConfig
-from gradlab.comparison.scoring import Scorer
 from gradlab.data import (
     PairFile,
     TokenizedPair,
@@ -19,6 +17,11 @@ from gradlab.data import (
 )
 from gradlab.data.embedded import embedded_model_folder
 from gradlab.errors import GradlabError
+from gradlab.inputs.config import InputConfig
+from gradlab.inputs.progress import counting
+from gradlab.inputs.scored import ScoredPairs
+from gradlab.inputs.scoring import Scorer, passes, score_pairs
+from gradlab.losses import BoundLoss
 from gradlab.models.hub import load_model, resolve_folder
 
 EMBEDDED_PAIRS = 200
@@ -49,7 +52,7 @@ class Inputs:
     reference_name: str
 
 
-def load_inputs(config: CompareConfig, console: Console) -> Inputs:
+def load_inputs(config: InputConfig, console: Console) -> Inputs:
     """Load what the settings name; what was left out is printed and kept as notes.
 
     Raises:
@@ -89,7 +92,25 @@ def load_inputs(config: CompareConfig, console: Console) -> Inputs:
     )
 
 
-def _load(source: str, config: CompareConfig) -> tuple[Tokenizer, Scorer]:
+def score_inputs(
+    inputs: Inputs, losses: Sequence[BoundLoss], console: Console
+) -> ScoredPairs:
+    """Scores all pairs, with what these losses need, and shows the progress."""
+    mismatched = any("kl_logratios" in loss.needs_fields for loss in losses)
+    total = passes(
+        inputs.policy, inputs.reference, len(inputs.pairs), mismatched=mismatched
+    )
+    with counting(console, "scoring", total, unit="sequences") as progress:
+        return score_pairs(
+            inputs.policy,
+            inputs.pairs,
+            inputs.reference,
+            mismatched=mismatched,
+            progress=progress,
+        )
+
+
+def _load(source: str, config: InputConfig) -> tuple[Tokenizer, Scorer]:
     """Tokenizer and model of a folder, a hub id, or a .gguf file with --tokenizer."""
     place: str | Path = source
     if Path(source).suffix != ".gguf":
@@ -102,7 +123,7 @@ def _load(source: str, config: CompareConfig) -> tuple[Tokenizer, Scorer]:
     return tokenizer, Scorer(*load_model(place), config.batch_size)
 
 
-def _read(config: CompareConfig) -> PairFile:
+def _read(config: InputConfig) -> PairFile:
     if config.data is not None:
         return read_pairs(config.data, limit=config.limit, on_bad_row=config.on_bad_row)
     if config.model is not None:
@@ -116,7 +137,7 @@ def _read(config: CompareConfig) -> PairFile:
     return read_pairs([{c: getattr(p, c) for c in columns} for p in made])
 
 
-def _max_length(config: CompareConfig, policy: Scorer, reference: Scorer | None) -> int:
+def _max_length(config: InputConfig, policy: Scorer, reference: Scorer | None) -> int:
     scorers = [policy] if reference is None else [policy, reference]
     context = min(s.model.config.max_length for s in scorers if s.model.config)
     if config.max_length is None:
@@ -129,9 +150,7 @@ def _max_length(config: CompareConfig, policy: Scorer, reference: Scorer | None)
     return config.max_length
 
 
-def _check_same_tokens(
-    ours: Tokenizer, theirs: Tokenizer, config: CompareConfig
-) -> None:
+def _check_same_tokens(ours: Tokenizer, theirs: Tokenizer, config: InputConfig) -> None:
     probe = "The answer is 26, isn't it? Ünïcode\n  and  spaces."
     same_text = ours.encode(probe) == theirs.encode(probe)
     if ours.vocab_size != theirs.vocab_size or not same_text:

@@ -1,0 +1,4 @@
+"""Do one-step gradients tell whose likelihood will move, for every loss alike?"""
+
+from analyses.drift_prediction.config import Config as Config
+from analyses.drift_prediction.study import run as run

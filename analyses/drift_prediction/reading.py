@@ -1,0 +1,67 @@
+"""Reading the study's table: one array per seed, and the verdict on what it holds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analyses.drift_prediction.config import Config
+from analyses.drift_prediction.ledger_of_claims import CLAIMS
+from gradlab.tables import judge, select, undecided
+
+PRETRAINED = ("arithmetic", "hh", "blimp", "persona")
+NO_ROWS = "not part of this size"
+
+
+class Reader:
+    """Reads one table and judges the claims on it.
+
+    Args:
+      table: of the study.
+      config: that it was made with.
+      skipped: part or kind -> why it has no rows.
+    """
+
+    def __init__(self, table: pd.DataFrame, config: Config, skipped: Mapping[str, str]):
+        """Keeps what all claims read."""
+        self.table, self.config, self.skipped = table, config, skipped
+        self._groups = dict(list(table.groupby("metric")))
+
+    def by_seed(self, metric: str, **keys: Any) -> list[np.ndarray]:
+        """One array per seed, in the order of pairs (or of rows)."""
+        rows = self._groups.get(metric)
+        if rows is None:
+            return []
+        rows = select(rows, **keys)
+        if rows.empty:
+            return []
+        rows = rows.sort_values(["pair", "step"], kind="stable")
+        return [
+            part["value"].to_numpy() for _, part in rows.groupby("seed", dropna=False)
+        ]
+
+    def judge(
+        self, claim: str, setting: str, samples: Any, *, kind: str = "", **options: Any
+    ) -> dict[str, Any]:
+        """The verdict, or "skipped" and the reason where there is nothing to judge."""
+        name = f"{kind}, {setting}" if kind else setting
+        parts = samples.values() if isinstance(samples, Mapping) else [samples]
+        if not all(len(part) for part in parts):
+            reason = self.skipped.get(kind) or self.skipped.get(claim) or NO_ROWS
+            return undecided(CLAIMS[claim], name, "skipped", reason)
+        if kind in PRETRAINED:
+            options["one_model"] = True
+        return judge(CLAIMS[claim], name, samples, draws=self.config.draws, **options)
+
+
+def columns(*given: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """[pairs, columns] for each seed; nothing where a column has nothing."""
+    if not all(map(len, given)):
+        return []
+    return [np.stack(values, axis=-1) for values in zip(*given, strict=True)]
+
+
+def falls(values: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The same with the opposite sign: how far something falls."""
+    return [-part for part in values]

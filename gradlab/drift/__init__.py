@@ -1,0 +1,1 @@
+"""Which pairs and tokens one step of each loss moves: the command `drift`."""

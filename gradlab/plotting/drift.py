@@ -1,0 +1,207 @@
+"""The set of figures that an analysis of drift shows, from its two tables."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gradlab.plotting.agreement import AGREEMENT_NOTE, plot_agreement
+from gradlab.plotting.buckets import plot_buckets, value_name
+from gradlab.plotting.cases import ROW, plot_cases
+from gradlab.plotting.falls import DRIFT_COLUMNS
+from gradlab.plotting.pairs import (
+    SIDES,
+    TOKEN_COLUMNS,
+    example_pair,
+    loss_names,
+    unique,
+)
+from gradlab.plotting.style import (
+    DOUBLE_COLUMN,
+    SMALL,
+    LineStyle,
+    loss_styles,
+    new_figure,
+    paper_style,
+)
+from gradlab.plotting.text import label
+from gradlab.plotting.waterfall import HEIGHT, plot_waterfall
+from gradlab.tables import require_columns, select
+
+FIGURES = ("agreement", "waterfall", "cases", "buckets")
+KEYS = ("ln_ches", "ches", "edit_token", "score_cosine")
+CHOSEN_DRIFTS = ("predicted_chosen", "realised_chosen")
+PANELS = 12
+BUCKET_NOTE = (
+    "Pairs in up to five buckets of about equal size, named by their median and (number"
+    " of pairs).\nBars: 95 % intervals. Each loss's drifts are divided by their root"
+    " mean square over all pairs."
+)
+
+
+def drift_figures(
+    tokens: pd.DataFrame,
+    pairs: pd.DataFrame,
+    *,
+    pair: int | None = None,
+    losses: Sequence[str] | None = None,
+    styles: Mapping[str, LineStyle] | None = None,
+) -> dict[str, Figure]:
+    """All figures of one analysis of drift, by name.
+
+    Args:
+      tokens: one row per loss, pair, side and position.
+      pairs: one row per loss and pair.
+      pair: the pair of the waterfall; by default a short, typical one whose chosen
+        response is predicted to fall (see `falling_pair`).
+      losses: which, in order; those of the pairs table by default.
+      styles: from `loss_styles`, to share colours with further figures.
+    Returns:
+      agreement: predicted against realised drift of tokens, one panel per loss;
+      waterfall: the drift along the text of one pair by cause, for one loss;
+      cases: shares of pairs in each entanglement case;
+      buckets: drift of the chosen response against four things that may predict it.
+    Raises:
+      GradlabError: a table lacks a column, a loss or the pair.
+    """
+    needed = (*TOKEN_COLUMNS, *DRIFT_COLUMNS, "realised")
+    require_columns(tokens, needed, "the tokens table")
+    needed = ("loss", "pair", "case", *CHOSEN_DRIFTS, *KEYS)
+    require_columns(pairs, needed, "the pairs table")
+    names = loss_names(pairs, losses)
+    loss_names(tokens, names)
+    styles = styles or loss_styles(names)
+    number, loss = falling_pair(tokens, pairs, names, pair)
+    with paper_style():
+        return {
+            "agreement": agreement_figure(tokens, names, styles),
+            "waterfall": waterfall_figure(tokens, number, loss),
+            "cases": cases_figure(pairs, names),
+            "buckets": buckets_figure(pairs, names, styles),
+        }
+
+
+def falling_pair(
+    tokens: pd.DataFrame,
+    pairs: pd.DataFrame,
+    losses: Sequence[str],
+    pair: int | None = None,
+) -> tuple[int, str]:
+    """A pair and a loss under which its chosen response is predicted to fall.
+
+    Falls that the step bears out (realised within half of what was predicted) go before
+    those that are predicted only. The loss is that with the most such pairs, the first
+    one on a tie; losses whose drift is not split by cause come last. The pair is the
+    most typical (`example_pair`) of those that fall by no less than the median.
+
+    Args:
+      tokens: a tokens table.
+      pairs: columns `loss, pair, predicted_chosen, realised_chosen`.
+      losses: those to choose from.
+      pair: to keep to this one.
+
+    Raises:
+      GradlabError: the tokens table lacks the pair.
+    """
+    known = unique(tokens, "pair")
+    if pair is not None:
+        require_columns(
+            select(tokens, pair=pair), (), f"pair {pair} of the tokens table"
+        )
+        known = [pair]
+    parts = tokens[["by_chosen", "by_rejected"]].to_numpy(float)
+    divided = set(np.asarray(tokens["loss"], str)[np.isfinite(parts).all(axis=1)])
+    falls = _falls(select(pairs, pair=known))
+    loss = max(
+        losses, key=lambda name: (name in divided, len(select(falls, loss=name)))
+    )
+    own = select(falls, loss=loss)
+    drift = own["predicted_chosen"].to_numpy(float)
+    clear = own["pair"].to_numpy()[drift <= np.median(drift)] if len(own) else known
+    return example_pair(select(tokens, loss=loss, pair=list(clear))), loss
+
+
+def _falls(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose chosen response falls; those that the step bears out, if any."""
+    predicted, realised = (pairs[name].to_numpy(float) for name in CHOSEN_DRIFTS)
+    falls = predicted < 0
+    borne_out = falls & (np.abs(realised - predicted) <= np.abs(predicted) / 2)
+    return pairs.loc[borne_out if borne_out.any() else falls]
+
+
+def agreement_figure(
+    tokens: pd.DataFrame,
+    losses: Sequence[str],
+    styles: Mapping[str, LineStyle],
+    *,
+    most: int = PANELS,
+) -> Figure:
+    """A panel per loss, for the first `most` losses: predicted against realised."""
+    shown = losses[:most]
+    columns = min(len(shown), 3 if len(shown) in (3, 5, 6, 9) else 4)
+    rows = -(-len(shown) // columns)
+    side = min((DOUBLE_COLUMN - 0.3) / columns, 2.6)
+    fig = new_figure(DOUBLE_COLUMN, 0.92 * side * rows + 0.7)
+    panels = list(fig.subplots(rows, columns, squeeze=False).ravel())
+    for number, (loss, ax) in enumerate(zip(shown, panels, strict=False)):
+        plot_agreement(tokens, loss=loss, styles=styles, bins=26, ax=ax)
+        ax.set_xlabel("")
+        if number % columns:
+            ax.set_ylabel("")
+        ax.tick_params(labelsize=SMALL)
+    for ax in panels[len(shown) :]:
+        ax.remove()
+    hidden = len(losses) - len(shown)
+    more = f" {hidden} more loss(es) not shown." if hidden else ""
+    fig.supxlabel(f"predicted drift (nats)\n{AGREEMENT_NOTE}{more}", fontsize=SMALL)
+    return fig
+
+
+def waterfall_figure(tokens: pd.DataFrame, pair: int, loss: str) -> Figure:
+    """Both responses of one pair under one loss, each by cause and in total."""
+    fig = new_figure(DOUBLE_COLUMN, 2 * HEIGHT + 0.3)
+    for side, ax in zip(SIDES, fig.subplots(2, 1), strict=True):
+        plot_waterfall(tokens, pair=pair, loss=loss, side=side, ax=ax)
+    title = f"One step of {label(loss)}, predicted for pair {pair}"
+    fig.suptitle(title, fontsize=8, x=0.01, ha="left", parse_math=False)
+    return fig
+
+
+def cases_figure(pairs: pd.DataFrame, losses: Sequence[str]) -> Figure:
+    """One stacked bar per loss."""
+    fig = new_figure(DOUBLE_COLUMN, ROW * len(losses) + 0.75)
+    plot_cases(pairs, losses=losses, ax=fig.add_subplot())
+    return fig
+
+
+def buckets_figure(
+    pairs: pd.DataFrame,
+    losses: Sequence[str],
+    styles: Mapping[str, LineStyle],
+    *,
+    value: str = "predicted_chosen",
+) -> Figure:
+    """Four panels, one per predictor, with the losses named under them."""
+    columns = 4 if max(map(len, losses)) <= 16 else 3
+    fig = new_figure(DOUBLE_COLUMN, 4.6 + 0.15 * -(-len(losses) // columns))
+    for key, ax in zip(KEYS, fig.subplots(2, 2, sharey=True).ravel(), strict=True):
+        plot_buckets(
+            pairs, key=key, value=value, relative=True, losses=losses, styles=styles,
+            legend=False, ax=ax,
+        )  # fmt: skip
+        ax.set_ylabel("")
+    fig.supylabel(f"mean {value_name(value, relative=True)}", fontsize=8)
+    handles = [
+        Line2D([], [], color=s.color, linestyle=s.dashes, marker=s.marker)
+        for s in (styles[loss] for loss in losses)
+    ]
+    named = [label(loss) for loss in losses]
+    legend = fig.legend(
+        handles, named, loc="outside lower center", ncols=columns,
+        title=BUCKET_NOTE, title_fontsize=SMALL,
+    )  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return fig
