@@ -25,7 +25,10 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "cite": (CiteConfig, "gradlab.commands.catalogue:cite"),
 }
 
-DESCRIPTION = "What a preference loss does to a language model, token by token."
+DESCRIPTION = """What a preference loss does to a language model, token by token.
+
+Compiled programs are kept in ~/.cache/gradlab (JAX_COMPILATION_CACHE_DIR names another
+folder) and found again by later runs; JAX_ENABLE_COMPILATION_CACHE=0 turns that off."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,9 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
       interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    # Compiled programs are kept for later runs; jax reads this when it is loaded.
-    cache = Path.home() / ".cache" / "gradlab" / "compiled"
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    _keep_compiled()
     try:
         settings: Any = tyro.cli(
             _commands(arguments),
@@ -69,6 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         sys.path.remove("")
     return 0
+
+
+def _keep_compiled() -> None:
+    """Has jax keep what it compiles for later runs; it reads this when it is loaded."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = str(cache / "gradlab" / "compiled")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder)
 
 
 def _commands(arguments: Sequence[str]) -> Any:

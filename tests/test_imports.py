@@ -96,8 +96,11 @@ def test_scripts_import_only_their_ring(folder):
         "import gradlab.cli",
         "import gradlab.plotting, gradlab.tables, gradlab.data",
         "import figures.gradient_comparison",
-        "from gradlab.cli import main\n"
-        "try: main(['compare', '--help'])\nexcept SystemExit: pass",
+        *(
+            "from gradlab.cli import main\n"
+            f"try: main(['{command}', '--help'])\nexcept SystemExit: pass"
+            for command in ("compare", "drift", "train")
+        ),
     ],
 )
 def test_what_needs_no_jax_loads_none(code):

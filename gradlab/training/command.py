@@ -2,18 +2,20 @@
 
 import shutil
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import jax
 from rich.console import Console
 
+from gradlab.inputs.choices import free_folder, loss_settings
+from gradlab.inputs.progress import say
 from gradlab.models.hub import save_model
 from gradlab.tables import build_manifest, stage, write_manifest
 from gradlab.training.checkpoint import Checkpoints
 from gradlab.training.config import TrainConfig
 from gradlab.training.config_checks import check
+from gradlab.training.config_file import to_mapping
 from gradlab.training.inputs import Inputs, load_inputs
 from gradlab.training.loop import Loop
 from gradlab.training.metriclog import MetricLog
@@ -25,17 +27,16 @@ from gradlab.training.progress import training_progress
 from gradlab.training.run_folder import (
     MANIFEST,
     METRICS,
-    choose_folder,
     claim_folder,
     inspect_folder,
     only_writer,
 )
 from gradlab.training.signals import StopRequest, stop_requests
 from gradlab.training.step import TrainState
+from gradlab.training.trackers import open_trackers, require_trackers
 from gradlab.types import Params
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-Say = Callable[[str], None]
 
 
 def train(config: TrainConfig) -> Path:
@@ -50,40 +51,44 @@ def train(config: TrainConfig) -> Path:
     started = time.monotonic()
     console = Console(stderr=True)
 
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    check(config)
-    chosen_loss(config)
-    make_optimiser(config.optimiser, steps=1)
-    probe_kinds(config.probes.kinds)
-    folder = choose_folder(config.out, "train")
+    _refuse_early(config)
+    folder = config.out or free_folder("train")
     goes_on = inspect_folder(folder, config)
     if goes_on and (folder / MANIFEST).is_file():
-        say(f"{folder}: this run is finished")
+        say(console, f"{folder}: this run is finished")
         return folder
     # float32 means float32 on accelerators too.
     with jax.default_matmul_precision("highest"), ExitStack() as held:
-        inputs = load_inputs(config, say)
+        inputs = load_inputs(config, console)
         if not goes_on:
             claim_folder(folder, config)
         held.enter_context(only_writer(folder))
         stop = held.enter_context(stop_requests())
-        plan = make_plan(config, inputs, folder, say)
+        plan = make_plan(config, inputs, folder, console)
         probes = make_probes(config, inputs, plan.step, plan.total, folder)
         state = _run(config, inputs, plan, probes, folder, console, stop)
         done = int(state.step)
         if done < plan.total:
-            say(f"stopped at step {done} by {stop.name}; go on with --resume")
+            line = f"stopped at step {done} by {stop.name}; go on with --resume"
+            say(console, line)
             return folder
         if probes is not None:
             probes.finish()
         _finish(config, inputs, plan, state.params, folder, started)
-    say(f"Wrote into {folder}:")
+    say(console, f"Wrote into {folder}:")
     for path in sorted(folder.iterdir()):
         if not path.name.startswith("."):
-            say(f"  {path.name}{'/' if path.is_dir() else ''}")
+            say(console, f"  {path.name}{'/' if path.is_dir() else ''}")
     return folder
+
+
+def _refuse_early(config: TrainConfig) -> None:
+    """What can be refused before anything is loaded or written."""
+    check(config)
+    chosen_loss(config)
+    make_optimiser(config.optimiser, steps=1)
+    probe_kinds(config.probes.kinds)
+    require_trackers(config.trackers)
 
 
 def _run(
@@ -95,29 +100,28 @@ def _run(
     console: Console,
     stop: StopRequest,
 ) -> TrainState:
-    checkpoints = Checkpoints(folder / "checkpoints", config.checkpoint.keep)
     # The step takes over the memory of its state: the inputs stay as they are.
     params = jax.tree.map(jax.numpy.copy, inputs.params)
-    try:
+    checkpoints = Checkpoints(folder / "checkpoints", config.checkpoint.keep)
+    with ExitStack() as held:
+        held.callback(checkpoints.close)
         first = checkpoints.newest() or 0
-        with training_progress(console, plan.total, first) as watch:
-            loop = Loop(
-                plan.step,
-                plan.rounds,
-                plan.total,
-                learning_rate(config.optimiser, plan.total),
-                MetricLog(folder / METRICS, config.log_every),
-                checkpoints,
-                config.checkpoint.every,
-                plan.moving,
-                probes,
-                watch=watch,
-                stop=stop,
-            )
-            start = TrainState.start(params, plan.step.optimiser)
-            return loop.run(start, plan.reference)
-    finally:
-        checkpoints.close()
+        settings = to_mapping(config)
+        trackers = open_trackers(config.trackers, folder, settings, held, first=first)
+        loop = Loop(
+            plan.step,
+            plan.rounds,
+            plan.total,
+            learning_rate(config.optimiser, plan.total),
+            MetricLog(folder / METRICS, config.log_every, trackers),
+            checkpoints,
+            config.checkpoint.every,
+            plan.moving,
+            probes,
+            watch=held.enter_context(training_progress(console, plan.total, first)),
+            stop=stop,
+        )
+        return loop.run(TrainState.start(params, plan.step.optimiser), plan.reference)
 
 
 def _finish(
@@ -140,6 +144,7 @@ def _finish(
         wall_seconds=round(time.monotonic() - started, 2),
         command="gradlab train",
         loss=plan.step.loss.label,
+        loss_settings=loss_settings(plan.step.loss),
         steps=plan.total,
         rows=len(inputs.rows),
         notes=inputs.notes,

@@ -111,8 +111,9 @@ class OptimiserSettings:
     b1: float = 0.9
     """AdamW: decay of the mean of the gradient. SGD and RMSprop: see momentum."""
 
-    b2: float = 0.999
-    """AdamW and RMSprop: decay of the mean of the squared gradient."""
+    b2: float | None = None
+    """Decay of the mean of the squared gradient. Default, as in PyTorch: AdamW 0.999,
+    RMSprop 0.99."""
 
     eps: float = 1e-8
     """AdamW and RMSprop: added to the root of the squared gradient's mean."""
@@ -244,8 +245,8 @@ class TrainConfig:
     save_model: bool = True
     """Write the trained model into model/ at the end."""
 
-    trackers: tuple[str, ...] = ()
-    """Also send metrics to: tensorboard, wandb, trackio (each an optional package)."""
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Also send the lines of metrics.jsonl to these; each is an extra of gradlab."""
 
     model: ModelSettings = field(default_factory=ModelSettings)
     data: DataSettings = field(default_factory=DataSettings)

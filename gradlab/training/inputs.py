@@ -1,15 +1,18 @@
 """What a run starts from: model, reference, tokenizer and rows of data."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gradlab.data import TokenizedPair, Tokenizer, arithmetic, load_tokenizer
+from rich.console import Console
+
+from gradlab.data import TokenizedPair, Tokenizer, load_tokenizer
 from gradlab.data.demonstrations import holds_pairs, read_demonstrations
 from gradlab.data.embedded import embedded_model_folder
 from gradlab.data.pairs import PairFile, read_pairs
 from gradlab.data.tokenized import tokenize_pairs
 from gradlab.errors import GradlabError
+from gradlab.inputs.loading import embedded_pairs, same_tokens
+from gradlab.inputs.progress import say
 from gradlab.models.functional import LanguageModel, build, language_model
 from gradlab.models.hub import load_model, read_config, resolve_folder
 from gradlab.training.config import DataSettings, TrainConfig
@@ -45,7 +48,7 @@ class Inputs:
     notes: list[str]
 
 
-def load_inputs(config: TrainConfig, say: Callable[[str], None]) -> Inputs:
+def load_inputs(config: TrainConfig, console: Console) -> Inputs:
     """Loads what the settings name; what was left out is said and kept as notes.
 
     Raises:
@@ -82,7 +85,7 @@ def load_inputs(config: TrainConfig, say: Callable[[str], None]) -> Inputs:
     if config.stage != "preference":
         rows = [replace(row, rejected=[], rejected_eos=False) for row in rows]
     for note in notes:
-        say(note)
+        say(console, note)
     return Inputs(model, params, reference, tokenizer, rows, probed, digest, notes)
 
 
@@ -95,9 +98,7 @@ def _read_pairs(config: TrainConfig) -> PairFile:
     data: DataSettings = config.data
     if data.path is not None:
         return read_pairs(data.path, limit=data.limit, on_bad_row=data.on_bad_row)
-    made = arithmetic.pairs(data.limit or EMBEDDED_ROWS, config.seed)
-    columns = ("prompt", "chosen", "rejected")
-    return read_pairs([{c: getattr(p, c) for c in columns} for p in made])
+    return embedded_pairs(data.limit or EMBEDDED_ROWS, config.seed)
 
 
 def _tokenized(config: TrainConfig, text: PairFile, tokenizer: Tokenizer, longest: int):
@@ -148,13 +149,11 @@ def _reference(
     if source is None:
         return None
     place = _place(source, config.model.tokenizer)
-    if Path(place).is_dir():
-        theirs, probe = load_tokenizer(place), "The answer is 26, isn't it?\n  Ünïcode"
-        if theirs.encode(probe) != tokenizer.encode(probe):
-            raise GradlabError(
-                f"model.reference is {source}, whose tokenizer differs from the "
-                "policy's; expected one that gives the same tokens"
-            )
+    if Path(place).is_dir() and not same_tokens(load_tokenizer(place), tokenizer):
+        raise GradlabError(
+            f"model.reference is {source}, whose tokenizer differs from the "
+            "policy's; expected one that gives the same tokens"
+        )
     return load_model(place)
 
 

@@ -66,7 +66,7 @@ class Loop:
       checkpoint_every: steps; 0: at the end only.
       moving: how the reference follows, or None where it is frozen or absent.
       probes: measured before a step, or None.
-      watch: called with the numbers of each step: progress and trackers.
+      watch: called with the numbers of each step.
       stop: a request to stop.
       tokens: response and prompt tokens seen so far.
     """

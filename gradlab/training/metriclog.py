@@ -3,28 +3,32 @@
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gradlab.errors import GradlabError
 from gradlab.training.metrics import mean_of
+from gradlab.training.trackers import Tracker
 
 
 class MetricLog:
-    """Writes means over `every` steps as lines of JSON.
+    """Writes means over `every` steps as lines of JSON, and tells the trackers.
 
     A number that isn't finite is written as a string ("nan"), since JSON has none.
     The file holds nothing that depends on the clock: two equal runs write equal files.
     """
 
-    def __init__(self, path: str | Path, every: int = 1) -> None:
+    def __init__(
+        self, path: str | Path, every: int = 1, trackers: Sequence[Tracker] = ()
+    ) -> None:
         """Makes the file when missing; `restore` says how much of it counts."""
-        self.path, self.every = Path(path), every
+        self.path, self.every, self.trackers = Path(path), every, trackers
         self.pending: list[dict[str, float]] = []
         self.path.touch()
 
-    def add(self, step: int, numbers: dict[str, float], *, last: bool = False) -> bool:
-        """Takes the numbers of a finished step; says whether a line was written.
+    def add(self, step: int, numbers: dict[str, float], *, last: bool = False) -> None:
+        """Takes the numbers of a finished step; writes a line where one is due.
 
         Args:
           step: finished steps.
@@ -34,12 +38,14 @@ class MetricLog:
         """
         self.pending.append(numbers)
         if not last and step % self.every:
-            return False
-        line = {"step": step, **mean_of(self.pending), **_running(numbers)}
+            return
+        found = {**mean_of(self.pending), **_running(numbers)}
         self.pending = []
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_json(line), allow_nan=False) + "\n")
-        return True
+            line = {"step": step, **_json(found)}
+            file.write(json.dumps(line, allow_nan=False) + "\n")
+        for tracker in self.trackers:
+            tracker.log(step, found)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint has to hold; the file is then safe on the disk."""

@@ -13,6 +13,7 @@ from gradlab.training.config import OptimiserSettings
 from gradlab.types import Array, Params
 
 Schedule = Callable[[Any], Any]  # number of finished steps -> value
+B2 = {"adamw": 0.999, "rmsprop": 0.99}  # of PyTorch; other rules have none
 
 _SCHEDULED = re.compile(
     r"\s*(?P<name>\w+)\s*=\s*(?P<kind>linear|cosine)\s*"
@@ -111,11 +112,12 @@ def make_optimiser(
       >>> make_optimiser(OptimiserSettings(), 10).init({"w": jnp.ones(2)}) is not None
       True
     """
+    b2 = B2.get(settings.name, 0.0) if settings.b2 is None else settings.b2
     rules = {
-        "adamw": lambda: optax.scale_by_adam(settings.b1, settings.b2, settings.eps),
+        "adamw": lambda: optax.scale_by_adam(settings.b1, b2, settings.eps),
         "sgd": lambda: _momentum(settings),
         "rmsprop": lambda: optax.chain(
-            optax.scale_by_rms(settings.b2, settings.eps, eps_in_sqrt=False),
+            optax.scale_by_rms(b2, settings.eps, eps_in_sqrt=False),
             _momentum(settings),
         ),
         "adafactor": lambda: optax.chain(

@@ -1,16 +1,18 @@
 """From settings and inputs to a loop that is ready to run."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from rich.console import Console
 
 from gradlab.data import TokenizedPair
 from gradlab.errors import GradlabError
+from gradlab.inputs.progress import counting, say
 from gradlab.losses import BoundLoss, resolve
 from gradlab.models.functional import LanguageModel
 from gradlab.training.batching import SIDES, Batcher
@@ -78,7 +80,7 @@ def make_plan(
     config: TrainConfig,
     inputs: Inputs,
     folder: Path,
-    say: Callable[[str], None],
+    console: Console,
 ) -> Plan:
     """Puts the parts together; scores the frozen reference.
 
@@ -86,26 +88,11 @@ def make_plan(
       config: all settings.
       inputs: what they name.
       folder: of the run, for the samples of self-play.
-      say: told what takes time.
+      console: told what takes time.
     """
-    loss, data = chosen_loss(config), config.data
-    score = make_score(
-        inputs.model,
-        squares="chosen_logsumsq" in fields_read(loss),
-        compute=jnp.dtype(config.model.compute),
-    )
-    updates = config.steps or math.ceil(
-        config.epochs * len(inputs.rows) / data.batch_size
-    )
-    total = updates * (config.selfplay.rounds if config.stage == "selfplay" else 1)
-    step = Step(
-        score,
-        loss,
-        make_optimiser(config.optimiser, total),
-        schedules=hyper_schedules(config.loss_schedule, total),
-        seed=config.seed,
-    )
+    loss, count = chosen_loss(config), len(inputs.rows)
     sides = sides_needed(fields_read(loss), demonstrations=config.stage == "sft")
+    updates = config.steps or math.ceil(config.epochs * count / config.data.batch_size)
 
     def batching(
         rows: list[TokenizedPair], seed: tuple[int, ...]
@@ -113,6 +100,7 @@ def make_plan(
         return make_batcher(config, inputs.model, rows, sides, updates, seed)
 
     if config.stage == "selfplay":
+        total = updates * config.selfplay.rounds
         rounds = Selfplay(
             inputs.model,
             inputs.rows,
@@ -126,9 +114,28 @@ def make_plan(
         moving = MovingReference(
             config.reference.every, config.reference.mix, each_round=True
         )
+        step = _make_step(config, inputs, loss, total)
         return Plan(step, rounds, total, moving, inputs.params)
-    only = Round(0, total, *batching(inputs.rows, (config.seed,)))
-    return _one_round(config, inputs, step, only, say)
+    step = _make_step(config, inputs, loss, updates)
+    only = Round(0, updates, *batching(inputs.rows, (config.seed,)))
+    return _one_round(config, inputs, step, only, console)
+
+
+def _make_step(
+    config: TrainConfig, inputs: Inputs, loss: BoundLoss, total: int
+) -> Step:
+    score = make_score(
+        inputs.model,
+        squares="chosen_logsumsq" in fields_read(loss),
+        compute=jnp.dtype(config.model.compute),
+    )
+    return Step(
+        score,
+        loss,
+        make_optimiser(config.optimiser, total),
+        schedules=hyper_schedules(config.loss_schedule, total),
+        seed=config.seed,
+    )
 
 
 def make_batcher(
@@ -160,7 +167,7 @@ def _one_round(
     inputs: Inputs,
     step: Step,
     only: Round,
-    say: Callable[[str], None],
+    console: Console,
 ) -> Plan:
     """Sft and preference: one round, the reference frozen, moving or absent."""
     if not fields_read(step.loss) & REFERENCE:
@@ -172,7 +179,7 @@ def _one_round(
         moving = MovingReference(config.reference.every, config.reference.mix)
         start = jax.tree.map(jnp.copy, params)
         return Plan(step, lambda *state: only, only.stop, moving, start)
-    table = _table(config, inputs, model, params, only.batcher, say)
+    table = _table(config, inputs, model, params, only.batcher, console)
     from_start = inputs.reference is None
     only = replace(only, table=table, from_start=from_start)
     return Plan(step, lambda *state: only, only.stop)
@@ -184,16 +191,18 @@ def _table(
     model: LanguageModel,
     params: Params,
     batcher: Batcher,
-    say: Callable[[str], None],
+    console: Console,
 ) -> Table:
     """Log-probabilities of the frozen reference, from the cache where they are."""
     rows = config.data.batch_size // config.data.micro_batches
     compute = jnp.dtype(config.model.compute)
 
     def scored() -> Table:
-        say(f"scoring {len(batcher.pairs)} rows with the reference")
-        score = make_score(model, compute=compute)
-        return response_table(score, params, batcher, batch_size=rows)
+        score, count = make_score(model, compute=compute), len(batcher.pairs)
+        with counting(console, "scoring by the reference", count, unit="rows") as done:
+            return response_table(
+                score, params, batcher, batch_size=rows, progress=done
+            )
 
     lengths = np.array(
         [
@@ -213,4 +222,4 @@ def _table(
         batch=rows,
         shapes=(batcher.shapes, getattr(batcher, "packed", ())),
     )
-    return reference_table(scored, lengths, folder, known, say)
+    return reference_table(scored, lengths, folder, known, partial(say, console))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -158,8 +159,7 @@ def make_probes(
     Raises:
       GradlabError: an unknown kind, or a column that the data lacks.
     """
-    settings, rows = config.probes, inputs.probe_rows
-    kinds = probe_kinds(settings.kinds)
+    settings, kinds = config.probes, probe_kinds(config.probes.kinds)
     if not kinds:
         return None
     respond = generator(
@@ -169,20 +169,7 @@ def make_probes(
         seed=config.seed,
         batch_size=settings.batch_size,
     )
-    shape = inputs.model.config
-    sets = frozen_sets(
-        kinds,
-        rows,
-        vocab_size=shape.vocab_size if shape else inputs.tokenizer.vocab_size,
-        seed=config.seed,
-        generate=lambda rows, temperature: respond(inputs.params, rows, temperature),
-        column=column_of(
-            settings.path or config.data.path,
-            rows,
-            inputs.tokenizer,
-            shape.max_length if shape else None,
-        ),
-    )
+    sets = _frozen(config, inputs, kinds, partial(respond, inputs.params))
     compiled = jax.jit(lambda state, batch: step.direction(state, batch)[0])
     runner = ProbeRunner(
         inputs.model,
@@ -193,7 +180,30 @@ def make_probes(
         folder,
         direction=compiled if settings.predict else None,
         respond=respond if ON_POLICY in kinds else None,
-        on_policy_rows=rows,
+        on_policy_rows=inputs.probe_rows,
     )
     runner.prepare()
     return runner
+
+
+def _frozen(
+    config: TrainConfig,
+    inputs: Inputs,
+    kinds: Sequence[str],
+    respond: Callable[[Sequence[TokenizedPair], float], list[list[int]]],
+) -> dict[str, list[TokenizedPair]]:
+    """The fixed texts of each kind."""
+    rows, shape = inputs.probe_rows, inputs.model.config
+    return frozen_sets(
+        kinds,
+        rows,
+        vocab_size=shape.vocab_size if shape else inputs.tokenizer.vocab_size,
+        seed=config.seed,
+        generate=respond,
+        column=column_of(
+            config.probes.path or config.data.path,
+            rows,
+            inputs.tokenizer,
+            shape.max_length if shape else None,
+        ),
+    )

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-EVERY_SECONDS = 10.0
+from gradlab.inputs.progress import EVERY_SECONDS, say
+
 Watch = Callable[[int, dict[str, float]], None]
 
 
@@ -74,7 +75,7 @@ class _Shown:
         if due or step in (self.first + 1, self.total):
             self.said = now
             line = f"step {step}/{self.total}: {text}"
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            say(console, line)
 
 
 def _clock(seconds: float) -> str:

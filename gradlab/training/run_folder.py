@@ -14,14 +14,6 @@ from gradlab.training.config_file import differences, to_mapping
 CONFIG, MANIFEST, METRICS = "config.json", "manifest.json", "metrics.jsonl"
 
 
-def choose_folder(out: Path | None, kind: str) -> Path:
-    """The folder that is asked for, or the next free runs/<kind>-N."""
-    if out is not None:
-        return out
-    numbered = (Path("runs") / f"{kind}-{number}" for number in range(1, 10**6))
-    return next(folder for folder in numbered if not folder.exists())
-
-
 def inspect_folder(folder: Path, config: TrainConfig) -> bool:
     """Sees whether this run may write into the folder; changes nothing.
 

@@ -11,9 +11,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = 12
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +24,8 @@ def launch(place, tmp_path_factory):
     }
 
     def start(out, *more):
-        steps = [
-            "--epochs",
-            "10",
-            "--checkpoint.every",
-            "3",
-            "--probes.kinds",
-            "chosen",
-        ]
+        steps = ["--epochs", "10", "--checkpoint.every", "3"]
+        steps += ["--probes.kinds", "chosen"]
         return subprocess.Popen(
             [sys.executable, "-m", "gradlab", *place.arguments(out, *steps, *more)],
             cwd=ROOT,
@@ -86,10 +77,11 @@ def kill(process, out, rng):
     return writing(out)
 
 
-def test_a_run_that_is_killed_again_and_again(launch, unbroken, tmp_path):
-    rng = random.Random(0)
+@pytest.mark.parametrize("most", [3, pytest.param(12, marks=pytest.mark.slow)])
+def test_a_run_that_is_killed_again_and_again(launch, unbroken, tmp_path, most):
+    rng = random.Random(most)
     kills = hits = 0
-    while kills < KILLS:
+    while kills < most:
         out = tmp_path / f"run-{kills}"
         process = launch(out)
         # A run is killed up to three times, and then left alone.
@@ -105,7 +97,8 @@ def test_a_run_that_is_killed_again_and_again(launch, unbroken, tmp_path):
         assert process.returncode == 0, error.decode()
         assert results(out) == results(unbroken)
     print(f"{kills} kills, {hits} of them within a checkpoint write")
-    assert hits > 0
+    # Few kills may all fall between two writes.
+    assert hits > 0 or most < 12
 
 
 def test_sigterm_saves_and_ends_cleanly(launch, unbroken, tmp_path):
