@@ -1,6 +1,7 @@
 """Metrics also sent to TensorBoard, Weights & Biases or trackio.
 
-Each is an extra of gradlab, and its package is imported where it is asked for. A run that is resumed goes on in the tracker's earlier run.
+Each is an extra of gradlab, and its package is imported where it is asked for. A run
+that is resumed goes on in the tracker's earlier run.
 """
 
 import importlib
