@@ -50,15 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description=DESCRIPTION,
             args=arguments,
         )
-    except GradlabError as error:
-        print(f"gradlab: {error}", file=sys.stderr)
-        return 2
-    target = next(t for kind, t in COMMANDS.values() if type(settings) is kind)
-    module, function = target.split(":")
-    # A user's own loss, my_module:my_loss, is looked for in the current folder too.
-    sys.path.insert(0, "")
-    try:
-        getattr(import_module(module), function)(settings)
+        _carry_out(settings)
     except GradlabError as error:
         print(f"gradlab: {error}", file=sys.stderr)
         return 2
@@ -67,9 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _carry_out(settings: Any) -> None:
+    target = next(t for kind, t in COMMANDS.values() if type(settings) is kind)
+    module, function = target.split(":")
+    # A user's own loss, my_module:my_loss, is looked for in the current folder too.
+    sys.path.insert(0, "")
+    try:
+        getattr(import_module(module), function)(settings)
     finally:
         sys.path.remove("")
-    return 0
 
 
 def _keep_compiled() -> None:
