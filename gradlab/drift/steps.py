@@ -126,10 +126,10 @@ def _step(
     return LossStep(
         weights=weights,
         **moved,
-        own=own and _total(list(own.values())),
+        own=None if own is None else _total(list(own.values())),
         realised=realised,
         agreement=_agreement(moved["predicted"], realised, corpus.mask, floor),
-        entanglement=own and entanglement(influence_of(own)),
+        entanglement=None if own is None else entanglement(influence_of(own)),
         update_norm=float(tree_norm(split.total)),
         cancellation=split.cancellation,
         undivided=split.undivided,

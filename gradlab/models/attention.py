@@ -130,11 +130,11 @@ def _bands(visible: Any) -> list[tuple[int, int, int]]:
     length, columns = visible.shape[-2:]
     if not isinstance(visible, np.ndarray) or length <= BAND:
         return [(0, length, columns)]
-    seen = visible.reshape(-1, length, columns).any(0)
+    seen = np.any(visible.reshape(-1, length, columns), axis=0)
 
     def band(low: int) -> tuple[int, int, int]:
         high = min(low + BAND, length)
-        return low, high, int(np.flatnonzero(seen[low:high].any(0))[-1]) + 1
+        return low, high, int(np.flatnonzero(np.any(seen[low:high], axis=0))[-1]) + 1
 
     return [band(low) for low in range(0, length, BAND)]
 
