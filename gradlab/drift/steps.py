@@ -6,6 +6,7 @@ u = u_c + u_r + rest        caused by chosen tokens, by rejected tokens, and by
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -136,7 +137,7 @@ def _step(
     )
 
 
-def _drifts(directions: Directions, weights: Sides, split: StepSplit) -> dict:
+def _drifts(directions: Directions, weights: Sides, split: StepSplit) -> dict[str, Any]:
     """Predicted drift, whole and by cause."""
     corpus, params = directions.corpus, directions.params
     if split.undivided:
