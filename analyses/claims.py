@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gradlab.tables import Claim, read_table
+from gradlab.tables import Claim, read_table, select
 
 TABLES = Path(__file__).parent / "tables"
 PAGE = Path(__file__).parent / "CLAIMS.md"
@@ -50,7 +50,7 @@ def verdicts_of(study: str) -> pd.DataFrame | None:
 
 def ledger_lines(studies: Iterable[str]) -> list[str]:
     """The ledger as lines of Markdown: a section per study, a table per claim."""
-    lines = HEAD.splitlines()
+    lines: list[str] = HEAD.splitlines()
     for study in studies:
         table = verdicts_of(study)
         if table is None:
@@ -59,8 +59,7 @@ def ledger_lines(studies: Iterable[str]) -> list[str]:
         figures = f"[figures](../figures/README.md#{study})"
         lines += ["", f"## {study}", "", f"{links}, {figures}"]
         for claim_id, claim in claims_of(study).items():
-            rows = table[table["claim_id"] == claim_id]
-            lines += ["", *_claim_lines(claim, rows)]
+            lines += ["", *_claim_lines(claim, select(table, claim_id=claim_id))]
     return lines
 
 
