@@ -27,7 +27,7 @@ SEEN = {
     "P": "own pilot",
 }
 
-HEAD = """# Claims
+HEAD: str = """# Claims
 
 Every claim that a study tests, in every setting; `python -m analyses claims` prints it.
 Measure, smallest effect of interest and decision rule were fixed before the run;
@@ -50,7 +50,7 @@ def verdicts_of(study: str) -> pd.DataFrame | None:
 
 def ledger_lines(studies: Iterable[str]) -> list[str]:
     """The ledger as lines of Markdown: a section per study, a table per claim."""
-    lines: list[str] = HEAD.splitlines()
+    lines = HEAD.splitlines()
     for study in studies:
         table = verdicts_of(study)
         if table is None:
