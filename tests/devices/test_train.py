@@ -1,0 +1,54 @@
+"""`gradlab train` on meshes of eight devices: the numbers of one device."""
+
+import jax
+import numpy as np
+import pytest
+
+from gradlab.cli import main
+from gradlab.models import load_model
+from gradlab.tables import read_table
+from gradlab.training.metriclog import read_metrics
+
+STAGES = {
+    "preference": ["--loss", "dpo", "--epochs", "1", "--probes.predict"],
+    "coupled": ["--loss", "kto", "--steps", "3", "--data.micro-batches", "2"],
+    "sft": ["--stage", "sft", "--steps", "3"],
+    "moving": ["--reference.every", "2", "--steps", "4", "--no-data.packing"],
+    "selfplay": [
+        "--stage", "selfplay", "--selfplay.rounds", "2", "--steps", "2",
+        "--selfplay.max-new-tokens", "8",
+    ],
+}  # fmt: skip
+PROBED = ["--probes.pairs", "8", "--probes.evaluations", "3"]
+PROBED += ["--probes.kinds", "chosen,rejected,argmax"]
+
+
+def run(place, out, data, fsdp, *more):
+    """Trains on a mesh; gives the folder."""
+    mesh = ["--mesh.data", str(data), "--mesh.fsdp", str(fsdp)]
+    size = ["--data.batch-size", "16", "--optimiser.weight-decay", "0.1"]
+    assert main([*place.arguments(out, *size, *PROBED), *mesh, *more]) == 0
+    return out
+
+
+def close(one, other):
+    """The same metrics, probe tables and parameters, up to rounding."""
+    for here, there in zip(*(read_metrics(f / "metrics.jsonl") for f in (one, other)),
+                           strict=True):  # fmt: skip
+        assert here == pytest.approx(there, abs=1e-5, rel=1e-5)
+    here, there = (read_table(f / "probe_tokens.parquet") for f in (one, other))
+    assert list(here.columns) == list(there.columns)
+    for name in here.columns:
+        if here[name].dtype.kind == "f":
+            np.testing.assert_allclose(here[name], there[name], atol=1e-5, err_msg=name)
+        else:
+            assert here[name].equals(there[name])
+    leaves = [jax.tree.leaves(load_model(f / "model")[1]) for f in (one, other)]
+    for x, y in zip(*leaves, strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-5)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_numbers_are_those_of_one_device(place, tmp_path, stage):
+    one = run(place, tmp_path / "one", 1, 1, *STAGES[stage])
+    close(run(place, tmp_path / "mesh", 2, 4, *STAGES[stage]), one)
