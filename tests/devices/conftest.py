@@ -1,4 +1,4 @@
-"""What needs eight devices: collected by `tests/test_devices.py` in a process of its own.
+"""What needs eight devices: run by `tests/test_devices.py` in a process of its own.
 
 A machine has one CPU; XLA_FLAGS makes eight devices of it before jax is loaded.
 """

@@ -2,9 +2,12 @@
 
 import jax
 import numpy as np
+import pytest
 
 from gradlab.data import TokenizedPair
 from gradlab.models import DecoderConfig, build
+from gradlab.tables import read_table
+from gradlab.training.metriclog import read_metrics
 
 CONFIG = DecoderConfig(
     vocab_size=29, width=16, layers=1, heads=2, ff_width=24, max_length=40
@@ -41,3 +44,17 @@ def references(pairs, sides: int, seed: int = 5):
     lengths = [(len(p.chosen), len(p.rejected)) for p in pairs]
     lengths = [(*pair, max(*pair, 1))[:sides] for pair in lengths]
     return [[-rng.random(n).astype(np.float32) * 3 for n in row] for row in lengths]
+
+
+def same_tables(one, other):
+    """The same metrics and probe tables, up to rounding."""
+    for here, there in zip(*(read_metrics(f / "metrics.jsonl") for f in (one, other)),
+                           strict=True):  # fmt: skip
+        assert here == pytest.approx(there, abs=1e-5, rel=1e-5)
+    here, there = (read_table(f / "probe_tokens.parquet") for f in (one, other))
+    assert list(here.columns) == list(there.columns)
+    for name in here.columns:
+        if here[name].dtype.kind == "f":
+            np.testing.assert_allclose(here[name], there[name], atol=1e-5, err_msg=name)
+        else:
+            assert here[name].equals(there[name])
