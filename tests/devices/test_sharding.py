@@ -87,7 +87,13 @@ def test_a_device_holds_its_part_alone(shape):
     jax.tree.map(np.testing.assert_array_equal, gathered(placed), state)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (2, 4),
+        *(pytest.param(shape, marks=pytest.mark.slow) for shape in [(8, 1), (1, 8)]),
+    ],
+)
 def test_a_step_leaves_the_state_where_it_lies(shape):
     def score(params, rows, width):
         del width

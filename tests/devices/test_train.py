@@ -31,6 +31,7 @@ def run(place, out, data, fsdp, *more):
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_numbers_are_those_of_one_device(place, tmp_path, stage):
     one = run(place, tmp_path / "one", 1, 1, *STAGES[stage])
