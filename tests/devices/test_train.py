@@ -12,7 +12,7 @@ STAGES = {
         "--optimiser.name", "sgd", "--optimiser.momentum", "0.9",
     ],
     "sft": ["--stage", "sft", "--steps", "3"],
-    "moving": ["--reference.every", "2", "--steps", "4", "--no-data.packing"],
+    "moving": ["--reference.every", "2", "--steps", "4", "--data.no-packing"],
     "selfplay": [
         "--stage", "selfplay", "--selfplay.rounds", "2", "--steps", "2",
         "--selfplay.max-new-tokens", "8",

@@ -60,7 +60,15 @@ def same_run(one, other):
     for here, there in zip(*lines, strict=True):
         assert here["loss"] == pytest.approx(there["loss"], abs=1e-5)
         size = max(1, *(abs(v) for k, v in there.items() if k.startswith("logps_sum")))
-        assert here == pytest.approx(there, abs=1e-5 * size)
+        far = {
+            name: (here[name], value)
+            for name, value in there.items()
+            if abs(here[name] - value) > 1e-5 * size
+        }
+        if abs(there.get("rewards/margins", 1)) < 1e-6:
+            # Policy and reference agree: which pairs count as won is rounding.
+            far.pop("rewards/accuracies", None)
+        assert not far, far
     here, there = (read_table(f / "probe_tokens.parquet") for f in (one, other))
     assert list(here.columns) == list(there.columns)
     for name in here.columns:
