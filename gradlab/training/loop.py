@@ -1,6 +1,6 @@
 """The loop of every stage: a batch, a step, what it showed, and a checkpoint."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
@@ -18,6 +18,9 @@ from gradlab.training.rounds import Round, Rounds
 from gradlab.training.signals import StopRequest
 from gradlab.training.step import Step, StepReport, TrainState
 from gradlab.types import Params
+
+Coming = tuple[TrainState, TrainBatch]
+Taken = tuple[TrainState, StepReport]
 
 
 class Probes(Protocol):
@@ -97,8 +100,24 @@ class Loop:
         Raises:
           GradlabError: a number that is not finite; its inputs are then saved.
         """
+        update, course = self.step.compiled(), self.course(state, reference)
+        try:
+            coming = next(course)
+            while True:
+                coming = course.send(update(*coming))
+        except StopIteration as end:
+            return end.value
+
+    def course(
+        self, state: TrainState, reference: Params | None = None
+    ) -> Generator[Coming, Taken, TrainState]:
+        """The run without the updates: who drives it takes them; see `run`.
+
+        Yields:
+          State and batch of the coming step; takes its result.
+        """
         state, reference = self._restored(state, reference)
-        update, score = self.step.compiled(), jax.jit(self.step.score, static_argnums=2)
+        score = jax.jit(self.step.score, static_argnums=2)
         done, current = int(state.step), None
         while done < self.total and not self.stop:
             if current is None or done == current.stop:
@@ -110,7 +129,7 @@ class Loop:
                 batch = replace(batch, ref=_scored(score, reference, batch))
             if self.probes is not None:
                 self.probes.measure(done, state, batch)
-            state, report = update(state, batch)
+            state, report = yield state, batch
             done += 1
             self._note(done, state, report, batch, current)
             if self.moving is not None and self.moving.due(done):
