@@ -15,6 +15,7 @@ from gradlab.training.metriclog import MetricLog
 from gradlab.training.metrics import Seen, reward_scale, row_metrics
 from gradlab.training.optimisers import Schedule
 from gradlab.training.rounds import Round, Rounds
+from gradlab.training.run_folder import FAILURE
 from gradlab.training.signals import StopRequest
 from gradlab.training.step import Step, StepReport, TrainState
 from gradlab.types import Params
@@ -154,7 +155,7 @@ class Loop:
         places = current.places(done - 1)
         if report.failed:
             rows = [current.batcher.pairs[place].row for place in places]
-            folder = self.log.path.parent / "failure"
+            folder = self.log.path.parent / FAILURE
             stop_with_inputs(folder, done, self.step, state, batch, report, rows)
         self.tokens += current.batcher.tokens(places)
         numbers = row_metrics(

@@ -12,6 +12,7 @@ from gradlab.training.config import TrainConfig
 from gradlab.training.config_file import differences, to_mapping
 
 CONFIG, MANIFEST, METRICS = "config.json", "manifest.json", "metrics.jsonl"
+FAILURE = "failure"  # of what a number that is not finite left behind
 
 
 def inspect_folder(folder: Path, config: TrainConfig) -> bool:

@@ -62,7 +62,7 @@ class Together:
         self._update = jax.jit(self._all, donate_argnums=1)
 
     def __call__(self, coming: dict[int, Coming]) -> dict[int, Taken]:
-        """One step of some runs, by their place; those of one shape at the same time."""
+        """One step of some runs, by their place; equal shapes at the same time."""
         groups: dict[Any, list[int]] = {}
         for place, (_, batch) in coming.items():
             leaves, kind = jax.tree.flatten(batch)
