@@ -105,7 +105,7 @@ class _Worker:
                 session = self._open(run, held)
                 if session is not None:
                     sessions[run.name] = session
-            ends = _driven(list(sessions.values()))
+            ends = _driven(list(sessions.values())) if sessions else []
             for (name, session), end in zip(sessions.items(), ends, strict=True):
                 self._close(name, session, end)
 

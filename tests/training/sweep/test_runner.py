@@ -29,7 +29,7 @@ def sweep_file(place, tmp_path):
         base = {
             "model": {"path": str(place.model)},
             "data": {"path": str(place.data), "batch_size": 4, "max_shapes": 1},
-            "probes": {"kinds": "chosen,rejected", "pairs": 4, "evaluations": 2},
+            "probes": {"kinds": ""},
             "steps": 3,
         }
         path = tmp_path / "sweep.yaml"
@@ -41,7 +41,7 @@ def sweep_file(place, tmp_path):
 
 def results(out):
     """What every run left, as bytes."""
-    names = ("metrics.jsonl", "model/model.safetensors", "probes.csv")
+    names = ("metrics.jsonl", "model/model.safetensors")
     return {
         (run.name, name): (run / name).read_bytes()
         for run in sorted((out / "runs").iterdir())
@@ -65,7 +65,8 @@ def start(file, out, *more):
 def test_a_sweep_ends_in_a_table_and_is_not_done_twice(
     sweep_file, tmp_path, capsys, place
 ):
-    file, out = sweep_file(RATES), tmp_path / "out"
+    probes = {"kinds": "chosen,rejected", "pairs": 4, "evaluations": 2}
+    file, out = sweep_file(RATES, probes=probes), tmp_path / "out"
     assert main(["sweep", str(file), "--list", "--out", str(out)]) == 0
     assert capsys.readouterr().out.splitlines()[3] == (
         "waiting  learning_rate=0.001_seed=1"
@@ -112,8 +113,7 @@ def test_a_run_that_fails_leaves_the_others_alone(sweep_file, tmp_path, capsys):
 
 
 def test_a_killed_sweep_goes_on(sweep_file, tmp_path):
-    more = {"steps": 40, "checkpoint": {"every": 3}, "probes": {"kinds": "chosen"}}
-    file = sweep_file({"seed": [0, 1]}, **more)
+    file = sweep_file({"seed": [0, 1]}, steps=40, checkpoint={"every": 3})
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     process = start(file, whole)
     assert process.communicate()[1]
@@ -136,7 +136,7 @@ def test_a_killed_sweep_goes_on(sweep_file, tmp_path):
 
 
 def test_two_processes_share_a_folder(sweep_file, tmp_path):
-    file, one, two = sweep_file(RATES), tmp_path / "one", tmp_path / "two"
+    file, one, two = sweep_file({"seed": [0, 1]}), tmp_path / "one", tmp_path / "two"
     assert main(["sweep", str(file), "--out", str(one)]) == 0
     processes = [start(file, two, "--shard", f"{k}/2") for k in (1, 2)]
     for process in processes:
