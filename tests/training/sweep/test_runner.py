@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from gradlab.tables import read_table
 from gradlab.training.run_folder import locked
 
 ROOT = Path(__file__).resolve().parents[3]
-RATES = {"optimiser.learning_rate": [0.01, 0.001], "seed": [0, 1]}
+RATES = {"optimiser.learning_rate": [0.01, 0.001]}
 
 
 @pytest.fixture
@@ -68,24 +67,24 @@ def test_a_sweep_ends_in_a_table_and_is_not_done_twice(
     probes = {"kinds": "chosen,rejected", "pairs": 4, "evaluations": 2}
     file, out = sweep_file(RATES, probes=probes), tmp_path / "out"
     assert main(["sweep", str(file), "--list", "--out", str(out)]) == 0
-    assert capsys.readouterr().out.splitlines()[3] == (
-        "waiting  learning_rate=0.001_seed=1"
-    )
+    assert capsys.readouterr().out.splitlines() == [
+        "waiting  learning_rate=0.01",
+        "waiting  learning_rate=0.001",
+    ]
     assert not out.exists()
     assert main(["sweep", str(file), "--out", str(out)]) == 0
     table = read_table(out / "sweep.parquet")
-    assert list(table["status"]) == ["done"] * 4
-    assert list(table["optimiser.learning_rate"]) == [0.01, 0.01, 0.001, 0.001]
-    assert list(table["seed"]) == [0, 1, 0, 1]
-    last = out / "runs" / table["run"][3]
+    assert list(table["status"]) == ["done"] * 2
+    assert list(table["optimiser.learning_rate"]) == [0.01, 0.001]
+    last = out / "runs" / table["run"][1]
     line = json.loads((last / "metrics.jsonl").read_text().splitlines()[-1])
-    assert table["final.loss"][3] == line["loss"]
+    assert table["final.loss"][1] == line["loss"]
     probes = pd.read_csv(last / "probes.csv").query("step == 3 & metric == 'accuracy'")
-    assert table["probe.chosen-rejected.accuracy"][3] == probes["value"].item()
+    assert table["probe.chosen-rejected.accuracy"][1] == probes["value"].item()
     pd.testing.assert_frame_equal(table, read_table(out / "sweep.csv"))
     before = results(out)
     assert main(["sweep", str(file), "--out", str(out)]) == 0
-    assert capsys.readouterr().err.count("done before") == 4
+    assert capsys.readouterr().err.count("done before") == 2
     assert results(out) == before
     # The same run alone ends with the same bits.
     alone = tmp_path / "alone"
@@ -95,21 +94,22 @@ def test_a_sweep_ends_in_a_table_and_is_not_done_twice(
     assert (alone / name).read_bytes() == (last / name).read_bytes()
 
 
-def test_a_run_that_fails_leaves_the_others_alone(sweep_file, tmp_path, capsys):
+@pytest.mark.parametrize("together", ["1", pytest.param("3", marks=pytest.mark.slow)])
+def test_a_run_that_fails_leaves_the_others_alone(
+    sweep_file, tmp_path, capsys, together
+):
     # A step of this size overflows the next forward pass.
-    grid = {"optimiser.learning_rate": [0.01, 1e30, 0.001]}
+    grid = {"optimiser.learning_rate": [1e30, 0.01, 0.001]}
     file = sweep_file(grid, optimiser={"name": "sgd", "clip_norm": None})
     out = tmp_path / "out"
-    for together in ("1", "3"):
-        arguments = ["sweep", str(file), "--out", str(out), "--together", together]
-        assert main(arguments) == 2
-        message = capsys.readouterr().err
-        assert "1 of 3 runs failed" in message
-        assert "not finite" in message
-        table = read_table(out / "sweep.csv")
-        assert list(table["status"]) == ["done", "failed", "done"]
-        assert table["final.loss"].notna().tolist() == [True, False, True]
-        shutil.rmtree(out)
+    arguments = ["sweep", str(file), "--out", str(out), "--together", together]
+    assert main(arguments) == 2
+    message = capsys.readouterr().err
+    assert "1 of 3 runs failed" in message
+    assert "not finite" in message
+    table = read_table(out / "sweep.csv")
+    assert list(table["status"]) == ["failed", "done", "done"]
+    assert table["final.loss"].notna().tolist() == [False, True, True]
 
 
 def test_a_killed_sweep_goes_on(sweep_file, tmp_path):
@@ -135,6 +135,7 @@ def test_a_killed_sweep_goes_on(sweep_file, tmp_path):
     assert (broken / "sweep.csv").read_bytes() == (whole / "sweep.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_folder(sweep_file, tmp_path):
     file, one, two = sweep_file({"seed": [0, 1]}), tmp_path / "one", tmp_path / "two"
     assert main(["sweep", str(file), "--out", str(one)]) == 0
