@@ -207,9 +207,9 @@ def _seen(report: StepReport, batch: TrainBatch, from_start: bool) -> Seen:
     whole = batch.joined()
     ref = None if whole.ref is None else np.where(whole.mask, whole.ref, 0).sum(-1)
     return Seen(
-        values=report.values,
-        sums=report.sums,
-        weights=report.weights,
+        values=np.asarray(report.values),
+        sums=np.asarray(report.sums),
+        weights=np.asarray(report.weights),
         lengths=whole.mask.sum(-1),
         ref=ref,
         start=ref if from_start else None,
