@@ -99,7 +99,7 @@ def test_scripts_import_only_their_ring(folder):
         *(
             "from gradlab.cli import main\n"
             f"try: main(['{command}', '--help'])\nexcept SystemExit: pass"
-            for command in ("compare", "drift", "train")
+            for command in ("compare", "drift", "train", "sweep")
         ),
     ],
 )
