@@ -1,6 +1,5 @@
 """What `gradlab train` does: load, train, write, say where it all went."""
 
-import shutil
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
+from gradlab.data.tokenizer import save_tokenizer
 from gradlab.inputs.choices import free_folder, loss_settings
 from gradlab.inputs.progress import say
 from gradlab.models.hub import save_model
@@ -35,8 +35,6 @@ from gradlab.training.signals import StopRequest, stop_requests
 from gradlab.training.step import TrainState
 from gradlab.training.trackers import open_trackers, require_trackers
 from gradlab.types import Params
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
 def train(config: TrainConfig) -> Path:
@@ -154,7 +152,7 @@ def _finish(
 
 
 def _export(inputs: Inputs, params: Params, folder: Path, config: TrainConfig) -> None:
-    """The model in Hugging Face layout, with its tokenizer's files."""
+    """The model in Hugging Face layout, with its tokenizer."""
     if inputs.model.config is None:
         return
     tokenizer = inputs.tokenizer
@@ -167,7 +165,4 @@ def _export(inputs: Inputs, params: Params, folder: Path, config: TrainConfig) -
             eos_id=tokenizer.eos_id,
             pad_id=tokenizer.pad_id,
         )
-        for name in TOKENIZER_FILES:
-            source = Path(tokenizer.source) / name
-            if source.is_file():
-                shutil.copy(source, partial / name)
+        save_tokenizer(tokenizer, partial)
