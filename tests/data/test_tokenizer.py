@@ -192,8 +192,8 @@ class TestSaving:
         (source / "special_tokens_map.json").write_text(json.dumps(tokens))
         (source / "chat_template.jinja").write_text(CHATML)
         (tmp_path / "out").mkdir()
-        for given in (source, source / "tokenizer.json"):
-            tokenizer = load_tokenizer(given)
+        for place in (source, source / "tokenizer.json"):
+            tokenizer = load_tokenizer(place)
             assert (tokenizer.adds_bos, tokenizer.eos_id) == (True, 262)
             self.check(tokenizer, tmp_path / "out")
 
