@@ -59,6 +59,10 @@ def draw(table: pd.DataFrame) -> dict[str, Figure]:
             _speed(ax, select(table, size=size), letter, size)
         if remembered:
             _memory(axes[-1], table, sizes, "abcdef"[len(sizes)])
+        # Bars of one thickness, whatever their number.
+        lowest = max(ax.get_ylim()[0] for ax in axes)
+        for ax in axes:
+            ax.set_ylim(bottom=lowest)
     return {"overview": figure}
 
 
