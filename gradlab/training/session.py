@@ -1,6 +1,5 @@
 """One run that is open: its folder held, its loop ready."""
 
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,6 +9,7 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
+from gradlab.data.tokenizer import save_tokenizer
 from gradlab.inputs.choices import loss_settings
 from gradlab.models.hub import save_model
 from gradlab.models.sharding import gathered, mesh_of, shard_params
@@ -38,8 +38,6 @@ from gradlab.training.signals import StopRequest
 from gradlab.training.step import TrainState
 from gradlab.training.trackers import open_trackers, require_trackers
 from gradlab.types import Params
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
 def refuse_early(config: TrainConfig) -> None:
@@ -184,7 +182,7 @@ def open_session(
 
 
 def _export(inputs: Inputs, params: Params, folder: Path) -> None:
-    """The model in Hugging Face layout, with its tokenizer's files."""
+    """The model in Hugging Face layout, with its tokenizer."""
     if inputs.model.config is None:
         return
     tokenizer = inputs.tokenizer
@@ -197,7 +195,4 @@ def _export(inputs: Inputs, params: Params, folder: Path) -> None:
             eos_id=tokenizer.eos_id,
             pad_id=tokenizer.pad_id,
         )
-        for name in TOKENIZER_FILES:
-            source = Path(tokenizer.source) / name
-            if source.is_file():
-                shutil.copy(source, partial / name)
+        save_tokenizer(tokenizer, partial)
