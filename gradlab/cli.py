@@ -11,11 +11,13 @@ from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.comparison.config import CompareConfig
 from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
+from gradlab.rank.config import RankConfig
 
 # command -> (its settings, module:function that carries it out)
 COMMANDS: dict[str, tuple[type, str]] = {
     "compare": (CompareConfig, "gradlab.comparison.command:compare"),
     "drift": (DriftConfig, "gradlab.drift.command:drift"),
+    "rank": (RankConfig, "gradlab.rank.command:rank"),
     "losses": (LossesConfig, "gradlab.commands.catalogue:losses"),
     "cite": (CiteConfig, "gradlab.commands.catalogue:cite"),
 }

@@ -26,13 +26,14 @@ LAYERS = [
     "inputs",
     "comparison",
     "drift",
+    "rank",
     "commands",
     "cli",
 ]
 # heavy package -> the layers that may import it
 HEAVY = {
     "jax": {"types", "losses", "gradients", "measures", "models", "training"}
-    | {"inputs", "comparison", "drift"},
+    | {"inputs", "comparison", "drift", "rank"},
     "flax": {"models"},
     "optax": {"training", "drift"},
     "pandas": {"tables", "plotting", "inputs", "comparison", "drift"},
@@ -97,6 +98,7 @@ def test_scripts_import_only_their_ring(folder):
         "import figures.gradient_comparison",
         "from gradlab.cli import main\n"
         "try: main(['compare', '--help'])\nexcept SystemExit: pass",
+        "import gradlab.rank.command, gradlab.data.ranking",
     ],
 )
 def test_what_needs_no_jax_loads_none(code):

@@ -1,4 +1,4 @@
-"""Rankings of completions out of pairwise judgements, and preference pairs from them."""
+"""Rankings of completions from pairwise judgements, and pairs from rankings."""
 
 from gradlab.data.ranking.completions import Completions as Completions
 from gradlab.data.ranking.completions import read_completions as read_completions

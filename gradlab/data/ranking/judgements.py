@@ -98,6 +98,7 @@ class Judgements:
         self._writing = threading.Lock()
         self._header = json.dumps({"format": FORMAT, "judge": identity}) + "\n"
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("a+b", buffering=0)
         except OSError as error:
             raise DataError(f"{path}: can't be written: {error.strerror}.") from error
@@ -119,11 +120,12 @@ class Judgements:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Closes the file, its lines safe on the disk."""
+        """Closes the file, its lines safe on the disk; one without any goes away."""
         with self._writing:
-            if not self._file.closed:
-                os.fsync(self._file.fileno())
-                self._file.close()
+            os.fsync(self._file.fileno())
+            if not (self.cost.judgements or self.cost.failed):
+                self.path.unlink(missing_ok=True)
+            self._file.close()
 
     def __len__(self) -> int:
         """How many questions are answered."""
@@ -141,8 +143,6 @@ class Judgements:
         """
         line = _line(question, trial)
         with self._writing:
-            if self._file.closed:  # the ranking was stopped while this was asked
-                return
             self._write((json.dumps(line) + "\n").encode())
             self._keep(line)
 

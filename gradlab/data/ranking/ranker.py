@@ -92,8 +92,9 @@ def rank_prompts(
         try:
             return run.through(deque(items))
         except BaseException:
+            # Answers under way are waited for and kept: they are paid.
             run.stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
             raise
 
 
@@ -186,5 +187,6 @@ class _Run:
     def _close(self, contest: Contest) -> None:
         self.open.remove(contest)
         unneeded = self.plan.most(contest.item) - contest.posed
-        self.promised -= unneeded
-        self.progress(unneeded)
+        if unneeded:
+            self.promised -= unneeded
+            self.progress(unneeded)
