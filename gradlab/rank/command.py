@@ -12,6 +12,7 @@ from rich.console import Console
 from gradlab.data.badrows import summarise
 from gradlab.data.ranking import (
     Backoff,
+    EndpointJudge,
     Judge,
     Judgements,
     Plan,
@@ -65,27 +66,21 @@ def rank(config: RankConfig) -> Outcome:
         limit=config.limit,
         on_bad_row=config.on_bad_row,
     )
-    plan = Plan(
-        scheme(config.strategy, rounds=config.rounds), config.orders, config.seed
-    )
+    strategy = scheme(config.strategy, rounds=config.rounds)
+    plan = Plan(strategy, config.orders, config.seed)
     judge = chosen_judge(config, read.rows, console)
-    workers = config.workers or (ENDPOINT_WORKERS if kind == "endpoint" else 1)
     with Judgements(files[2], judge.identity) as judgements:
-        if len(judgements):
-            _say(console, f"{len(judgements)} judgements found in {files[2]}")
-        found = _ranked(config, read, judge, judgements, plan, workers, console)
+        found = _ranked(config, read, judge, judgements, plan, console)
         cost = judgements.cost.as_dict()
-    made = [
-        preference_pair(one, rejected=config.rejected, seed=config.seed)
+    pairs = [
+        pair
         for one in found.ranked
+        if (pair := preference_pair(one, rejected=config.rejected, seed=config.seed))
     ]
-    pairs = [pair for pair in made if pair is not None]
-    outcome = Outcome(
-        pairs, _left_out(read, found, len(made) - len(pairs)), cost, files
-    )
+    left_out = _left_out(read, found, len(found.ranked) - len(pairs))
+    outcome = Outcome(pairs, left_out, cost, files)
     _require_pairs(outcome, found)
-    seconds = time.monotonic() - started
-    _write(config, outcome, read, found, judge, seconds)
+    _write(config, outcome, read, found, judge, time.monotonic() - started)
     _report(console, outcome, found)
     return outcome
 
@@ -115,9 +110,12 @@ def _ranked(
     judge: Judge,
     judgements: Judgements,
     plan: Plan,
-    workers: int,
     console: Console,
 ) -> RankedPrompts:
+    if len(judgements):
+        _say(console, f"{len(judgements)} judgements found in {judgements.path}")
+    workers = ENDPOINT_WORKERS if isinstance(judge, EndpointJudge) else 1
+    workers = workers if config.workers is None else config.workers
     most = sum(map(plan.most, read.rows))
     total = most if config.max_calls is None else min(most, config.max_calls)
     with counting(console, "judging", total, unit="questions") as progress:
@@ -146,11 +144,8 @@ def _left_out(read: CompletionFile, found: RankedPrompts, tied: int) -> dict[str
 def _require_pairs(outcome: Outcome, found: RankedPrompts) -> None:
     if outcome.pairs:
         return
-    why = next(iter(found.unanswered.values()), "")
-    raise DataError(
-        f"no pair: {summarise(outcome.left_out)}"
-        + (f"; the first: {why}" if why else "")
-    )
+    why = "".join(f"; {why}" for why in list(found.unanswered.values())[:1])
+    raise DataError(f"no pair: {summarise(outcome.left_out)}{why}")
 
 
 def _write(
@@ -189,7 +184,8 @@ def _write_rows(path: Path, rows: Sequence[dict[str, str]]) -> None:
 
 def _report(console: Console, outcome: Outcome, found: RankedPrompts) -> None:
     cost = outcome.cost
-    _say(console, f"{len(outcome.pairs)} pairs; {summarise(outcome.left_out)}")
+    left_out = f"; {summarise(outcome.left_out)}" if outcome.left_out else ""
+    _say(console, f"{len(outcome.pairs)} pairs{left_out}")
     _say(
         console,
         f"{found.questions} questions; {cost['judgements']} judgements in "

@@ -89,12 +89,12 @@ class Contest:
         if len(self._preferences) < len(self.questions):
             return
         shares: dict[tuple[int, int], list[float]] = {pair: [] for pair in self._wave}
-        for place, question in enumerate(self.questions):
-            pair, share = (question.first, question.second), self._preferences[place]
-            if pair in shares:
-                shares[pair].append(share)
+        for place, asked in enumerate(self.questions):
+            share = self._preferences[place]
+            if (asked.first, asked.second) in shares:
+                shares[asked.first, asked.second].append(share)
             else:
-                shares[pair[::-1]].append(1 - share)
+                shares[asked.second, asked.first].append(1 - share)
         self._advance([sum(share) / len(share) for share in shares.values()])
 
     def _advance(self, outcomes: Sequence[float] | None) -> None:
@@ -115,11 +115,12 @@ class Contest:
         self.posed += len(self.questions)
 
     def _shown(self, pair: tuple[int, int]) -> list[tuple[int, int]]:
+        i, j = pair
         if self._orders == "both":
-            return [pair, pair[::-1]]
+            return [(i, j), (j, i)]
         if self._orders == "random" and self._coin.random() < 0.5:
-            return [pair[::-1]]
-        return [pair]
+            return [(j, i)]
+        return [(i, j)]
 
     def _by_place(self, found: Ranking) -> Ranking:
         scores = [0.0] * len(self._entry)

@@ -149,17 +149,15 @@ class EndpointJudge:
         """
         found = self._decoded(self._post(self._body(question)))
         tokens = _tokens(found.get("usage"))
-        try:
-            reply = found["choices"][0]["message"]["content"]
-        except (KeyError, IndexError, TypeError):
-            reply = None
-        preference = verdict(reply) if isinstance(reply, str) else None
+        reply = _words(found)
+        preference = verdict(reply)
         if preference is None:
-            raise UnansweredError("no verdict", self._shown(str(reply)), **tokens)
+            raise UnansweredError("no verdict", self._shown(reply), **tokens)
         return Answer(preference, reply=self._blotted(reply), **tokens)
 
     def _body(self, question: Question) -> bytes:
-        texts = dict(zip(("prompt", "first", "second"), question.texts, strict=True))
+        prompt, first, second = question.texts
+        texts = {"prompt": prompt, "first": first, "second": second}
         # In one pass, so that a brace in a text stays what it is.
         asked = re.sub(
             r"\{(prompt|first|second)\}", lambda found: texts[found[1]], self.template
@@ -249,6 +247,13 @@ def _read(response: HTTPResponse, deadline: float) -> bytes:
         if size > MOST_BYTES:
             raise UnansweredError("not JSON", f"found more than {MOST_BYTES:,} bytes")
     return b"".join(parts)
+
+
+def _words(found: dict[str, Any]) -> str:
+    try:
+        return str(found["choices"][0]["message"]["content"])
+    except (KeyError, IndexError, TypeError):
+        return ""
 
 
 def _tokens(usage: object) -> dict[str, int]:
