@@ -3,6 +3,7 @@
 import pickle
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from analyses.speed.memory import highest, resident
 from analyses.training_speed.ours import OURS, Ours, Way, load, reference
@@ -40,8 +41,7 @@ def main() -> None:
             scene, scene.size.batches, checkpointing=name.endswith("checkpointing")
         )
 
-        def train() -> None:
-            trl_side.train(trainer, lambda number, seconds: None)
+        train = partial(trl_side.train, trainer, lambda number, seconds: None)
 
     print(highest(train) - before)
 

@@ -185,9 +185,10 @@ def _difference(theirs: list[tuple[float, float]], table: Table) -> float:
 
 def _per_round(rows: list[Row], scene: Scene) -> Iterator[Row]:
     """Pairs per second of each side in each round."""
-    seconds = pd.DataFrame(rows).groupby(["method", "round"], sort=False)["value"].sum()
+    groups = pd.DataFrame(rows).groupby(["method", "round"], sort=False)["value"]
     pairs = scene.size.batches * scene.config.batch_size
-    for (name, number), spent in seconds.items():  # pyright: ignore
+    for (name, number), seconds in groups:  # pyright: ignore
+        spent = float(seconds.to_numpy().sum())
         yield _row(name, "pairs_per_second", pairs / spent, round=number)
 
 
@@ -210,10 +211,10 @@ def _ratios(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     scene = ["seed", "size"]
     rates = select(table, metric="pairs_per_second").set_index([*scene, "round"])
     for metric, base in (("ratio", TRL), ("cost", OURS)):
-        of_base = rates[rates["method"] == base]["value"]
-        others = rates[rates["method"] != base]
-        if metric == "cost":
-            others = others[others["method"] != TRL]
+        of_base = select(rates, method=base)["value"]
+        left_out = {base, TRL} if metric == "cost" else {base}
+        kept = [name for name in rates["method"].unique() if name not in left_out]
+        others = select(rates, method=kept)
         ratios = others["value"] / of_base.reindex(others.index)
         others = others.assign(value=ratios if metric == "ratio" else 1 / ratios)
         by_side = others.dropna(subset="value").groupby([*scene, "method"], sort=False)

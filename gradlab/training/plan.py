@@ -94,11 +94,15 @@ def make_plan(
     loss, count = chosen_loss(config), len(inputs.rows)
     sides = sides_needed(fields_read(loss), demonstrations=config.stage == "sft")
     updates = config.steps or math.ceil(config.epochs * count / config.data.batch_size)
+    mesh = mesh_of(inputs.params)
+    devices = 1 if mesh is None else mesh.size
 
     def batching(
         rows: list[TokenizedPair], seed: tuple[int, ...]
     ) -> tuple[Batcher, Order]:
-        return make_batcher(config, inputs, rows, sides, updates, seed)
+        return make_batcher(
+            config, inputs.model, rows, sides, updates, seed, devices=devices
+        )
 
     if config.stage == "selfplay":
         total = updates * config.selfplay.rounds
@@ -143,17 +147,19 @@ def _make_step(
 
 def make_batcher(
     config: TrainConfig,
-    inputs: Inputs,
+    model: LanguageModel,
     rows: list[TokenizedPair],
     sides: int,
     steps: int,
     seed: tuple[int, ...],
+    *,
+    devices: int = 1,
 ) -> tuple[Batcher, Order]:
     """Batches of these rows, packed where both can be, and their order."""
-    data, mesh = config.data, mesh_of(inputs.params)
+    data = config.data
     shapes = {"max_shapes": data.max_shapes, "parts": data.micro_batches}
-    shapes["devices"] = 1 if mesh is None else mesh.size
-    packs = data.packing and sides == 2 and inputs.model.hidden_packed is not None
+    shapes["devices"] = devices
+    packs = data.packing and sides == 2 and model.hidden_packed is not None
     plain = Batcher.of(rows, sides, **shapes)
     order = Order(
         PackedBatcher(rows, SIDES[:2], ()).lengths() if packs else plain.lengths(),
