@@ -22,7 +22,7 @@ from gradlab.training.step import Step, TrainState
 Course = Generator[Coming, Taken, TrainState]
 
 
-def loss_numbers(loss: BoundLoss) -> dict[str, float]:
+def loss_numbers(loss: BoundLoss) -> dict[str, int | float]:
     """The hyperparameters that may differ between runs of one program.
 
     None of a sum, nor of a loss whose course depends on their values.
