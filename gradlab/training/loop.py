@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradlab.models.sharding import gathered
 from gradlab.training.batching import TrainBatch
 from gradlab.training.checkpoint import Checkpoints
 from gradlab.training.failure import stop_with_inputs
 from gradlab.training.metriclog import MetricLog
 from gradlab.training.metrics import Seen, reward_scale, row_metrics
 from gradlab.training.optimisers import Schedule
+from gradlab.training.processes import anywhere
 from gradlab.training.rounds import Round, Rounds
 from gradlab.training.run_folder import FAILURE
 from gradlab.training.signals import StopRequest
@@ -101,9 +103,10 @@ class Loop:
         Raises:
           GradlabError: a number that is not finite; its inputs are then saved.
         """
-        update, course = self.step.compiled(), self.course(state, reference)
+        course = self.course(state, reference)
         try:
             coming = next(course)
+            update = self.step.compiled(coming[0])
             while True:
                 coming = course.send(update(*coming))
         except StopIteration as end:
@@ -120,7 +123,7 @@ class Loop:
         state, reference = self._restored(state, reference)
         score = jax.jit(self.step.score, static_argnums=2)
         done, current = int(state.step), None
-        while done < self.total and not self.stop:
+        while done < self.total and not anywhere(bool(self.stop)):
             if current is None or done == current.stop:
                 current = self.rounds(done, state.params, reference)
                 if self.moving and self.moving.each_round and done == current.first:
@@ -151,7 +154,7 @@ class Loop:
         current: Round,
     ) -> None:
         """Writes down what a step saw; stops the run where it failed."""
-        report = jax.device_get(report)
+        report = gathered(report)
         places = current.places(done - 1)
         if report.failed:
             rows = [current.batcher.pairs[place].row for place in places]

@@ -1,6 +1,5 @@
 """One run that is open: its folder held, its loop ready."""
 
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,12 +9,14 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
+from gradlab.data.tokenizer import save_tokenizer
 from gradlab.inputs.choices import loss_settings
 from gradlab.models.hub import save_model
+from gradlab.models.sharding import gathered, mesh_of, shard_params
 from gradlab.tables import build_manifest, stage, write_manifest
 from gradlab.training.checkpoint import Checkpoints
 from gradlab.training.config import TrainConfig
-from gradlab.training.config_checks import check
+from gradlab.training.config_checks import check, refuse
 from gradlab.training.config_file import to_mapping
 from gradlab.training.inputs import Inputs
 from gradlab.training.loop import Loop
@@ -24,6 +25,7 @@ from gradlab.training.optimisers import learning_rate, make_optimiser
 from gradlab.training.plan import Plan, chosen_loss, make_plan
 from gradlab.training.probe_sets import probe_kinds
 from gradlab.training.probes import ProbeRunner, make_probes
+from gradlab.training.processes import is_first, own_folder
 from gradlab.training.progress import Watch, training_progress
 from gradlab.training.run_folder import (
     CONFIG,
@@ -37,8 +39,6 @@ from gradlab.training.step import TrainState
 from gradlab.training.trackers import open_trackers, require_trackers
 from gradlab.types import Params
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-
 
 def refuse_early(config: TrainConfig) -> None:
     """Refuses what can be refused before anything is loaded or written.
@@ -51,6 +51,8 @@ def refuse_early(config: TrainConfig) -> None:
     make_optimiser(config.optimiser, steps=1)
     probe_kinds(config.probes.kinds)
     require_trackers(config.trackers)
+    if jax.process_count() > 1 and config.out is None:
+        refuse("out", None, "a folder, since several processes write one run")
 
 
 @dataclass
@@ -79,7 +81,10 @@ class Session:
         """State and moving reference at the start, as `Loop.run` takes them."""
         # The step takes over the memory of its state: the inputs stay as they are.
         params = jax.tree.map(jax.numpy.copy, self.inputs.params)
-        return TrainState.start(params, self.plan.step.optimiser), self.plan.reference
+        state = TrainState.start(params, self.plan.step.optimiser)
+        if (mesh := mesh_of(params)) is not None:
+            state = shard_params(state, mesh)
+        return state, self.plan.reference
 
     def finish(self, state: TrainState) -> bool:
         """Writes tables, model and manifest if the last step is done; says whether.
@@ -90,8 +95,11 @@ class Session:
             return False
         if self.probes is not None:
             self.probes.finish()
+        params = gathered(state.params)
+        if not is_first():
+            return True
         if self.config.save_model:
-            _export(self.inputs, state.params, self.folder / "model")
+            _export(self.inputs, params, self.folder / "model")
         with stage(self.folder) as partial:
             write_manifest(self._manifest(), partial / MANIFEST)
         return True
@@ -103,6 +111,8 @@ class Session:
             seed=config.seed,
             dtype=f"{config.model.compute} compute, float32 parameters",
             device=jax.devices()[0].device_kind,
+            devices=jax.device_count() if mesh_of(self.inputs.params) else 1,
+            processes=jax.process_count(),
             data_digest=self.inputs.digest,
             wall_seconds=round(time.monotonic() - self.started, 2),
             command="gradlab train",
@@ -140,16 +150,17 @@ def open_session(
         inputs.
     """
     started = time.monotonic()
-    if not (folder / CONFIG).is_file():
+    if is_first() and not (folder / CONFIG).is_file():
         claim_folder(folder, config)
-    held.enter_context(only_writer(folder))
-    plan = make_plan(config, inputs, folder, console)
-    probes = make_probes(config, inputs, plan.step, plan.total, folder)
+    own = held.enter_context(own_folder(folder))
+    held.enter_context(only_writer(own))
+    plan = make_plan(config, inputs, own, console)
+    probes = make_probes(config, inputs, plan.step, plan.total, own)
     checkpoints = Checkpoints(folder / "checkpoints", config.checkpoint.keep)
     held.callback(checkpoints.close)
     first = checkpoints.newest() or 0
-    settings = to_mapping(config)
-    trackers = open_trackers(config.trackers, folder, settings, held, first=first)
+    names, settings = config.trackers if is_first() else (), to_mapping(config)
+    trackers = open_trackers(names, own, settings, held, first=first)
     if watch is None:
         seen = held.enter_context(training_progress(console, plan.total, first))
     else:
@@ -159,7 +170,7 @@ def open_session(
         plan.rounds,
         plan.total,
         learning_rate(config.optimiser, plan.total),
-        MetricLog(folder / METRICS, config.log_every, trackers),
+        MetricLog(own / METRICS, config.log_every, trackers),
         checkpoints,
         config.checkpoint.every,
         plan.moving,
@@ -171,7 +182,7 @@ def open_session(
 
 
 def _export(inputs: Inputs, params: Params, folder: Path) -> None:
-    """The model in Hugging Face layout, with its tokenizer's files."""
+    """The model in Hugging Face layout, with its tokenizer."""
     if inputs.model.config is None:
         return
     tokenizer = inputs.tokenizer
@@ -184,7 +195,4 @@ def _export(inputs: Inputs, params: Params, folder: Path) -> None:
             eos_id=tokenizer.eos_id,
             pad_id=tokenizer.pad_id,
         )
-        for name in TOKENIZER_FILES:
-            source = Path(tokenizer.source) / name
-            if source.is_file():
-                shutil.copy(source, partial / name)
+        save_tokenizer(tokenizer, partial)

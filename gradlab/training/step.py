@@ -18,6 +18,7 @@ import numpy as np
 import optax
 
 from gradlab.losses import BoundLoss
+from gradlab.models.sharding import mesh_of
 from gradlab.training.batching import TrainBatch, merge_parts
 from gradlab.training.forward import Score, Scores, loss_inputs, with_draws
 from gradlab.training.optimisers import Schedule
@@ -94,11 +95,21 @@ class Step:
     seed: int | Array = 0
     scale: float | Array = 1.0
 
-    def compiled(self) -> Callable[[TrainState, TrainBatch], Any]:
-        """`update` under jit; the state that is given in must not be used again."""
+    def compiled(
+        self, like: TrainState | None = None
+    ) -> Callable[[TrainState, TrainBatch], Any]:
+        """`update` under jit; the state that is given in must not be used again.
+
+        Args:
+          like: a state on several devices; new ones lie as it does.
+        """
+        lie = None
+        if mesh_of(like) is not None:
+            lie = jax.tree.map(lambda leaf: leaf.sharding, like), None
         update = jax.jit(
             lambda numbers, *state: replace(self, **numbers).update(*state),
             donate_argnums=1,
+            out_shardings=lie,
         )
         return partial(update, self.numbers())
 

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from gradlab.errors import GradlabError
 from gradlab.training.config import TrainConfig
+from gradlab.training.config_checks import refuse
 from gradlab.training.config_file import to_mapping
-from gradlab.training.inputs import Inputs, load_inputs
+from gradlab.training.inputs import Inputs, load_on_devices
 from gradlab.training.run_folder import inspect_folder, locked
 from gradlab.training.session import Session, open_session, refuse_early
 from gradlab.training.signals import StopRequest, stop_requests
@@ -51,6 +52,7 @@ def sweep(config: SweepConfig) -> Path:
     runs = [_placed(run, folder) for run in runs]
     mine = shard.of(runs)
     for run in runs:
+        _refuse_mesh(run, config.together)
         refuse_early(run.config)
         inspect_folder(folder / run.name, run.config)
     groups = grouped(mine, config.together)
@@ -73,6 +75,19 @@ def sweep(config: SweepConfig) -> Path:
         count = f"{len(lines)} of {len(mine)} runs failed"
         raise GradlabError(f"{out}: {count}\n  " + "\n  ".join(lines))
     return out
+
+
+def _refuse_mesh(run: Run, together: int) -> None:
+    mesh = run.config.mesh
+    if mesh.coordinator is not None or mesh.distributed != "off":
+        refuse(
+            "mesh", mesh.coordinator or "auto", "one process for each run of a sweep"
+        )
+    if together > 1 and mesh.data * mesh.fsdp > 1:
+        raise GradlabError(
+            f"--together is {together} and {run.name} is split over several devices; "
+            "expected one or the other"
+        )
 
 
 def _placed(run: Run, folder: Path) -> Run:
@@ -134,11 +149,11 @@ class _Worker:
         settings = to_mapping(config)
         drawn = config.data.path is None or config.model.fresh or config.model.config
         key = json.dumps(
-            [settings[name] for name in ("model", "data", "probes", "stage")]
+            [settings[name] for name in ("model", "data", "probes", "stage", "mesh")]
             + [config.seed if drawn else None]
         )
         if self._loaded is None or self._loaded[0] != key:
-            self._loaded = (key, load_inputs(config, console))
+            self._loaded = (key, load_on_devices(config, console))
         return self._loaded[1]
 
     def _close(self, name: str, session: Session, end: TrainState | Exception) -> None:
