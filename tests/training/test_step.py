@@ -178,3 +178,24 @@ def test_bfloat16_keeps_parameters_and_log_probabilities_wide():
     _, exact = jax.jit(step.update)(state, batch)
     np.testing.assert_allclose(report.sums, exact.sums, rtol=0.05)
     assert (np.asarray(report.sums) != np.asarray(exact.sums)).any()
+
+
+def test_scale_and_seed_are_inputs_of_the_compiled_step():
+    model, params = tiny()
+    step = Step(make_score(model), resolve("mle"), optax.sgd(1.0), scale=0.25)
+    batch = Batcher.of(rows(4), 2).batch(np.arange(4))
+    expected, _ = replace(step, optimiser=optax.sgd(0.25), scale=1.0).update(
+        TrainState.start(params, step.optimiser), batch
+    )
+    found, _ = step.compiled()(
+        TrainState.start(jax.tree.map(jnp.copy, params), step.optimiser), batch
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6),
+        found.params,
+        expected.params,
+    )
+    for seed in (0, 7, -1, 2**32 - 1):
+        given = replace(step, seed=seed).numbers()["seed"]
+        keys = [jax.random.key(s) for s in (seed, jnp.asarray(given))]
+        assert jnp.array_equal(*map(jax.random.key_data, keys))
