@@ -13,14 +13,18 @@ from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.comparison.config import CompareConfig
 from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
+from gradlab.rank.config import RankConfig
 from gradlab.training.config import TrainConfig
 from gradlab.training.config_file import read_config
+from gradlab.training.sweep.config import SweepConfig
 
 # command -> (its settings, module:function that carries it out)
 COMMANDS: dict[str, tuple[type, str]] = {
     "compare": (CompareConfig, "gradlab.comparison.command:compare"),
     "drift": (DriftConfig, "gradlab.drift.command:drift"),
     "train": (TrainConfig, "gradlab.training.command:train"),
+    "sweep": (SweepConfig, "gradlab.training.sweep.runner:sweep"),
+    "rank": (RankConfig, "gradlab.rank.command:rank"),
     "losses": (LossesConfig, "gradlab.commands.catalogue:losses"),
     "cite": (CiteConfig, "gradlab.commands.catalogue:cite"),
 }

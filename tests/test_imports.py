@@ -26,13 +26,14 @@ LAYERS = [
     "training",
     "comparison",
     "drift",
+    "rank",
     "commands",
     "cli",
 ]
 # heavy package -> the layers that may import it
 HEAVY = {
     "jax": {"types", "losses", "gradients", "measures", "models", "training"}
-    | {"inputs", "comparison", "drift"},
+    | {"inputs", "comparison", "drift", "rank"},
     "flax": {"models"},
     "optax": {"training", "drift"},
     "orbax": {"training"},
@@ -99,8 +100,9 @@ def test_scripts_import_only_their_ring(folder):
         *(
             "from gradlab.cli import main\n"
             f"try: main(['{command}', '--help'])\nexcept SystemExit: pass"
-            for command in ("compare", "drift", "train")
+            for command in ("compare", "drift", "train", "sweep", "rank")
         ),
+        "import gradlab.rank.command, gradlab.data.ranking",
     ],
 )
 def test_what_needs_no_jax_loads_none(code):

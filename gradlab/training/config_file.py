@@ -26,18 +26,27 @@ def read_config(path: str | Path, kind: type[T]) -> T:
       GradlabError: no such file, not YAML, an unknown key (near misses are listed), or
         a value of the wrong type; the message names file and key.
     """
+    return from_mapping(kind, read_mapping(path, "--config"), source=str(path))
+
+
+def read_mapping(path: str | Path, given_by: str) -> Mapping[Any, Any]:
+    """The keys and values in a YAML file; `given_by` says who named it.
+
+    Raises:
+      GradlabError: no such file, or no YAML with keys.
+    """
     import yaml
 
     path = Path(path)
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise GradlabError(f"{path}: no such file, given by --config") from None
+        raise GradlabError(f"{path}: no such file, given by {given_by}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise GradlabError(f"{path}: not readable as YAML: {error}") from error
     if not isinstance(found, Mapping):
         raise GradlabError(f"{path}: found {found!r:.40}, expected keys with values")
-    return from_mapping(kind, found, source=str(path))
+    return found
 
 
 def from_mapping(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import jax
 from rich.console import Console
 
 from gradlab.data import TokenizedPair, Tokenizer, load_tokenizer
@@ -15,6 +16,7 @@ from gradlab.inputs.loading import embedded_pairs, same_tokens
 from gradlab.inputs.progress import say
 from gradlab.models.functional import LanguageModel, build, language_model
 from gradlab.models.hub import load_model, read_config, resolve_folder
+from gradlab.models.sharding import make_mesh, shard_params
 from gradlab.training.config import DataSettings, TrainConfig
 from gradlab.training.config_checks import refuse
 from gradlab.types import Params
@@ -46,6 +48,25 @@ class Inputs:
     probe_rows: list[TokenizedPair]
     digest: str
     notes: list[str]
+
+
+def load_on_devices(config: TrainConfig, console: Console) -> Inputs:
+    """`load_inputs`, with the parameters on the devices of the run.
+
+    Raises:
+      GradlabError: as `load_inputs`, or a mesh that the devices don't fill.
+    """
+    data, fsdp = config.mesh.data, config.mesh.fsdp
+    if data * fsdp == jax.process_count() == 1:
+        return load_inputs(config, console)
+    mesh = make_mesh(data, fsdp)
+    with jax.default_device("cpu"):  # one device alone may have no room for them
+        inputs = load_inputs(config, console)
+    reference = inputs.reference
+    if reference is not None:
+        reference = (reference[0], shard_params(reference[1], mesh))
+    params = shard_params(inputs.params, mesh)
+    return replace(inputs, params=params, reference=reference)
 
 
 def load_inputs(config: TrainConfig, console: Console) -> Inputs:

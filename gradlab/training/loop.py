@@ -1,6 +1,6 @@
 """The loop of every stage: a batch, a step, what it showed, and a checkpoint."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
@@ -17,9 +17,13 @@ from gradlab.training.metrics import Seen, reward_scale, row_metrics
 from gradlab.training.optimisers import Schedule
 from gradlab.training.processes import anywhere
 from gradlab.training.rounds import Round, Rounds
+from gradlab.training.run_folder import FAILURE
 from gradlab.training.signals import StopRequest
 from gradlab.training.step import Step, StepReport, TrainState
 from gradlab.types import Params
+
+Coming = tuple[TrainState, TrainBatch]
+Taken = tuple[TrainState, StepReport]
 
 
 class Probes(Protocol):
@@ -99,8 +103,24 @@ class Loop:
         Raises:
           GradlabError: a number that is not finite; its inputs are then saved.
         """
+        course = self.course(state, reference)
+        try:
+            coming = next(course)
+            update = self.step.compiled(coming[0])
+            while True:
+                coming = course.send(update(*coming))
+        except StopIteration as end:
+            return end.value
+
+    def course(
+        self, state: TrainState, reference: Params | None = None
+    ) -> Generator[Coming, Taken, TrainState]:
+        """The run without the updates: who drives it takes them; see `run`.
+
+        Yields:
+          State and batch of the coming step; takes its result.
+        """
         state, reference = self._restored(state, reference)
-        update = self.step.compiled(state)
         score = jax.jit(self.step.score, static_argnums=2)
         done, current = int(state.step), None
         while done < self.total and not anywhere(bool(self.stop)):
@@ -113,7 +133,7 @@ class Loop:
                 batch = replace(batch, ref=_scored(score, reference, batch))
             if self.probes is not None:
                 self.probes.measure(done, state, batch)
-            state, report = update(state, batch)
+            state, report = yield state, batch
             done += 1
             self._note(done, state, report, batch, current)
             if self.moving is not None and self.moving.due(done):
@@ -138,7 +158,7 @@ class Loop:
         places = current.places(done - 1)
         if report.failed:
             rows = [current.batcher.pairs[place].row for place in places]
-            folder = self.log.path.parent / "failure"
+            folder = self.log.path.parent / FAILURE
             stop_with_inputs(folder, done, self.step, state, batch, report, rows)
         self.tokens += current.batcher.tokens(places)
         numbers = row_metrics(
@@ -190,9 +210,9 @@ def _seen(report: StepReport, batch: TrainBatch, from_start: bool) -> Seen:
     whole = batch.joined()
     ref = None if whole.ref is None else np.where(whole.mask, whole.ref, 0).sum(-1)
     return Seen(
-        values=report.values,
-        sums=report.sums,
-        weights=report.weights,
+        values=np.asarray(report.values),
+        sums=np.asarray(report.sums),
+        weights=np.asarray(report.weights),
         lengths=whole.mask.sum(-1),
         ref=ref,
         start=ref if from_start else None,

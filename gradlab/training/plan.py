@@ -134,9 +134,10 @@ def _make_step(
     return Step(
         score,
         loss,
-        make_optimiser(config.optimiser, total),
+        make_optimiser(replace(config.optimiser, learning_rate=1.0), total),
         schedules=hyper_schedules(config.loss_schedule, total),
         seed=config.seed,
+        scale=config.optimiser.learning_rate,
     )
 
 

@@ -44,10 +44,10 @@ def token_columns(
     found: list[Columns] = []
     for batch, stats in zip(made, score_batches(model, params, made), strict=True):
         columns = {
-            "logp": stats.logps,
-            "entropy": stats.entropy,
-            "max_logp": stats.max_logp,
-            "hit": (stats.argmax == batch.targets).astype(np.float32),
+            "logp": np.asarray(stats.logps),
+            "entropy": np.asarray(stats.entropy),
+            "max_logp": np.asarray(stats.max_logp),
+            "hit": np.asarray(stats.argmax == batch.targets, np.float32),
         }
         if top_k:
             given = beside(params, (batch.tokens, batch.response_start))

@@ -12,6 +12,7 @@ from gradlab.training.config import TrainConfig
 from gradlab.training.config_file import differences, to_mapping
 
 CONFIG, MANIFEST, METRICS = "config.json", "manifest.json", "metrics.jsonl"
+FAILURE = "failure"  # of what a number that is not finite left behind
 
 
 def inspect_folder(folder: Path, config: TrainConfig) -> bool:
@@ -42,7 +43,7 @@ def inspect_folder(folder: Path, config: TrainConfig) -> bool:
                 "--out begins anew"
             )
         return True
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and any(map(_is_content, folder.iterdir())):
         raise GradlabError(
             f"--out {folder} holds files that are no run; expected a new or empty "
             "folder"
@@ -55,6 +56,11 @@ def claim_folder(folder: Path, config: TrainConfig) -> None:
     with stage(folder) as partial:
         text = json.dumps(to_mapping(config), indent=2)
         (partial / CONFIG).write_text(text + "\n")
+
+
+def _is_content(path: Path) -> bool:
+    """False for what a process leaves that was killed while it made the folder."""
+    return path.name != ".lock" and not path.name.startswith(".partial-")
 
 
 def _stored(path: Path) -> dict[str, Any]:
@@ -71,14 +77,32 @@ def only_writer(folder: Path) -> Iterator[None]:
     Raises:
       GradlabError: another process writes to the folder.
     """
-    import fcntl
-
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with locked(folder / ".lock") as held:
+        if not held:
             raise GradlabError(
                 f"{folder}: another process is training into it; expected it to end, "
                 "or another --out"
-            ) from None
+            )
         yield
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Locks a file for this process; the lock ends with the process, however.
+
+    Args:
+      path: made when missing, and left there.
+      wait: until another process gives it up.
+
+    Yields:
+      Whether it is held; always when waiting.
+    """
+    import fcntl
+
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

@@ -9,10 +9,12 @@ gradient of the uncut batch.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from gradlab.losses import BoundLoss
@@ -80,13 +82,18 @@ class Step:
       optimiser: an optax transformation.
       schedules: hyperparameter of the loss -> (step -> value).
       seed: of draws inside losses.
+      scale: the optimiser's change is multiplied by it.
+
+    `scale` and `seed` are inputs of the compiled step: runs that differ in nothing else
+    share one compiled program, in the persistent cache too.
     """
 
     score: Score
     loss: BoundLoss
     optimiser: optax.GradientTransformation
     schedules: Mapping[str, Schedule] | None = None
-    seed: int = 0
+    seed: int | Array = 0
+    scale: float | Array = 1.0
 
     def compiled(
         self, like: TrainState | None = None
@@ -99,7 +106,17 @@ class Step:
         lie = None
         if mesh_of(like) is not None:
             lie = jax.tree.map(lambda leaf: leaf.sharding, like), None
-        return jax.jit(self.update, donate_argnums=0, out_shardings=lie)
+        update = jax.jit(
+            lambda numbers, *state: replace(self, **numbers).update(*state),
+            donate_argnums=1,
+            out_shardings=lie,
+        )
+        return partial(update, self.numbers())
+
+    def numbers(self) -> dict[str, np.ndarray]:
+        """`scale` and `seed` as arrays."""
+        seed = np.uint32(int(self.seed) & 0xFFFFFFFF)  # what `jax.random.key` keeps
+        return {"scale": np.asarray(self.scale, np.float32), "seed": np.asarray(seed)}
 
     def update(
         self, state: TrainState, batch: TrainBatch
@@ -132,6 +149,7 @@ class Step:
         finite = jnp.isfinite(norm) & jnp.isfinite(report.values).all()
         report = replace(report, grad_norm=norm, failed=~finite)
         change, opt_state = self.optimiser.update(grads, state.opt_state, state.params)
+        change = jax.tree.map(lambda leaf: self.scale * leaf, change)
         return change, opt_state, report
 
     def _loss_at(self, step: Array) -> BoundLoss:

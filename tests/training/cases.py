@@ -1,6 +1,9 @@
 """A tiny model and rows of data that the tests of this folder share."""
 
+from functools import cache
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -16,8 +19,15 @@ CONFIG = DecoderConfig(
 
 def tiny(seed: int = 0):
     """A model with parameters far enough from 0 that probabilities differ."""
-    model, params = build(CONFIG, seed=seed)
-    return model, jax.tree.map(lambda leaf: 2 * leaf, params)
+    model, params = _tiny(seed)
+    return model, jax.tree.map(jnp.array, params)  # a step may take over its memory
+
+
+@cache
+def _tiny(seed: int):
+    with jax.enable_x64(False):
+        model, params = build(CONFIG, seed=seed)
+    return model, jax.tree.map(lambda leaf: 2 * np.asarray(leaf), params)
 
 
 def rows(count: int, seed: int = 0, demonstrations: bool = False):
