@@ -41,7 +41,7 @@ def make_mesh(data: int = 1, fsdp: int = 1) -> Mesh:
       GradlabError: data * fsdp is not the number of devices.
 
     Example:
-      >>> make_mesh().axis_names
+      >>> make_mesh(data=jax.device_count()).axis_names
       ('data', 'fsdp')
     """
     found = jax.device_count()
@@ -70,8 +70,8 @@ def param_specs(tree: Any, mesh: Mesh, rules: Rules = RULES) -> Any:
 
     Example:
       >>> kernel = jax.ShapeDtypeStruct((8, 32), np.float32)
-      >>> param_specs({"up": {"kernel": kernel}}, make_mesh())
-      {'up': {'kernel': PartitionSpec(None, 'fsdp')}}
+      >>> param_specs({"up": {"kernel": kernel}}, make_mesh(jax.device_count()))
+      {'up': {'kernel': P(None, 'fsdp')}}
     """
 
     def spec(path: Any, leaf: Any) -> PartitionSpec:
