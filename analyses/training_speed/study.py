@@ -185,10 +185,13 @@ def _difference(theirs: list[tuple[float, float]], table: Table) -> float:
 
 def _per_round(rows: list[Row], scene: Scene) -> Iterator[Row]:
     """Pairs per second of each side in each round."""
-    seconds = pd.DataFrame(rows).groupby(["method", "round"], sort=False)["value"].sum()
+    spent: dict[tuple[str, int], float] = {}
+    for row in rows:
+        key = (row["method"], row["round"])
+        spent[key] = spent.get(key, 0.0) + row["value"]
     pairs = scene.size.batches * scene.config.batch_size
-    for (name, number), spent in seconds.items():  # pyright: ignore
-        yield _row(name, "pairs_per_second", pairs / spent, round=number)
+    for (name, number), seconds in spent.items():
+        yield _row(name, "pairs_per_second", pairs / seconds, round=number)
 
 
 def _peaks(scene: Scene) -> Iterator[Row]:
@@ -210,10 +213,9 @@ def _ratios(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     scene = ["seed", "size"]
     rates = select(table, metric="pairs_per_second").set_index([*scene, "round"])
     for metric, base in (("ratio", TRL), ("cost", OURS)):
-        of_base = rates[rates["method"] == base]["value"]
-        others = rates[rates["method"] != base]
-        if metric == "cost":
-            others = others[others["method"] != TRL]
+        of_base = select(rates, method=base)["value"]
+        compared = set(rates["method"]) - {base, TRL}
+        others = select(rates, method=compared)
         ratios = others["value"] / of_base.reindex(others.index)
         others = others.assign(value=ratios if metric == "ratio" else 1 / ratios)
         by_side = others.dropna(subset="value").groupby([*scene, "method"], sort=False)

@@ -204,7 +204,9 @@ def _write(
             writer.close()
     every, summary = pd.concat(sums, ignore_index=True), pd.DataFrame(rows)
     first = ["loss", "pair", "row", "value", "case"]
-    every = every[[*first, *(c for c in every.columns if c not in first)]]
+    every = every.reindex(
+        columns=[*first, *every.columns.difference(first, sort=False)]
+    )
     write_table(every, folder / "pairs.csv")
     write_table(summary, folder / "summary.csv")
     return _Found(pd.concat(shown, ignore_index=True), every, summary)

@@ -38,6 +38,9 @@ class Direction:
     drift: Sides | None = None
 
 
+Terms = list[tuple[float, Direction]]
+
+
 @dataclass
 class Directions:
     """The directions seen so far from one point in parameter space."""
@@ -72,16 +75,17 @@ class Directions:
             found[cause] = sums
         return found
 
-    def _terms(self, weights: Mapping[str, np.ndarray]):
+    def _terms(self, weights: Mapping[str, np.ndarray]) -> dict[str, Terms]:
         """side -> the (factor, direction) pairs whose sum the weights are."""
-        terms = {side: self._combination(side, weights[side]) for side in SIDES}
-        new = {side: weights[side] for side in SIDES if terms[side] is None}
-        if new:
-            for side, direction in self._learnt(new).items():
-                terms[side] = [(1.0, direction)]
-        return terms
+        known = {side: self._combination(side, weights[side]) for side in SIDES}
+        new = {side: weights[side] for side, found in known.items() if found is None}
+        learnt = self._learnt(new) if new else {}
+        return {
+            side: [(1.0, learnt[side])] if found is None else found
+            for side, found in known.items()
+        }
 
-    def _combination(self, side: str, weights: np.ndarray):
+    def _combination(self, side: str, weights: np.ndarray) -> Terms | None:
         """Factors on known directions that give the weights, or None."""
         flat, known = weights.ravel(), self.known[side]
         if not flat.any():
@@ -99,7 +103,8 @@ class Directions:
         return [(f, d) for f, d in pairs if abs(f) * sizes.max() > EXACT * size]
 
     def _learnt(self, new: Mapping[str, np.ndarray]) -> dict[str, Direction]:
-        every = {s: np.zeros(m.shape) for s, m in self.corpus.mask.items()} | new
+        zeros = {side: np.zeros(m.shape) for side, m in self.corpus.mask.items()}
+        every: Sides = {**zeros, **new}
         gradients = self.corpus.gradients(self.params, every)
         found = {}
         for side, weights in new.items():

@@ -151,7 +151,7 @@ def summary_row(pairs: pd.DataFrame, step: LossStep) -> dict[str, object]:
       pearson, spearman, relative_error, sign, slope, explained, below_floor: agreement
         of predicted and realised token drifts.
     """
-    chosen = pairs["predicted_chosen"]
+    chosen = pairs["predicted_chosen"].to_numpy()
     low, high = _wilson(chosen < 0)
     means = {
         name: pairs[name].mean()
@@ -173,7 +173,10 @@ def summary_row(pairs: pd.DataFrame, step: LossStep) -> dict[str, object]:
         **means,
         "own_share": _own_share(pairs),
         **_shares(pairs),
-        **{f"rho_{name}": _spearman(chosen, pairs[name]) for name in PREDICTORS},
+        **{
+            f"rho_{name}": _spearman(chosen, pairs[name].to_numpy())
+            for name in PREDICTORS
+        },
         "pearson": agreed.pearson,
         "spearman": agreed.spearman,
         "relative_error": agreed.relative_error,
@@ -186,30 +189,31 @@ def summary_row(pairs: pd.DataFrame, step: LossStep) -> dict[str, object]:
     }
 
 
-def _wilson(falls: pd.Series) -> tuple[float, float]:
+def _wilson(falls: np.ndarray) -> tuple[float, float]:
     shares = case_shares(np.where(falls, 2, 1))
     return shares["both fall"][1:]
 
 
 def _own_share(pairs: pd.DataFrame) -> float:
-    own = pairs["own_chosen"].abs()
-    others = (pairs["predicted_chosen"] - pairs["own_chosen"]).abs()
-    return float((own / (own + others)).median())
+    own = pairs["own_chosen"].to_numpy()
+    others = np.abs(pairs["predicted_chosen"].to_numpy() - own)
+    return float(pd.Series(np.abs(own) / (np.abs(own) + others)).median())
 
 
 def _shares(pairs: pd.DataFrame) -> dict[str, float]:
-    known = bool((pairs["case"] != "").all())
+    cases, falls = pairs["case"].to_numpy(), pairs["margin_falls"].to_numpy()
+    known = bool((cases != "").all())
     names = {name: name.replace(" ", "_") for name in CASES[1:]}
     shares = {
-        column: (pairs["case"] == name).mean() if known else np.nan
+        column: float((cases == name).mean()) if known else np.nan
         for name, column in names.items()
     }
-    margin = pairs["margin_falls"].mean() if known else np.nan
-    return {**shares, "margin_falls": margin}
+    return {**shares, "margin_falls": float(falls.mean()) if known else np.nan}
 
 
-def _spearman(one: pd.Series, two: pd.Series) -> float:
-    """Rank correlation; NaN where one of the two doesn't vary."""
-    if one.nunique() < 2 or two.nunique() < 2:
+def _spearman(one: np.ndarray, two: np.ndarray) -> float:
+    """Rank correlation over pairs that have both; NaN where one doesn't vary."""
+    first, second = pd.Series(one), pd.Series(two)
+    if first.nunique() < 2 or second.nunique() < 2:
         return float("nan")
-    return float(one.corr(two, method="spearman"))
+    return float(first.corr(second, method="spearman"))

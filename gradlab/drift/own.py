@@ -14,6 +14,7 @@ from gradlab.drift.passes import Corpus, Sides
 from gradlab.gradients import StepSplit
 from gradlab.inputs.scored import SIDES
 from gradlab.measures import Influence, ScoreProducts, cosine
+from gradlab.measures.entanglement import mean_and_spread
 from gradlab.types import Params
 
 
@@ -95,8 +96,10 @@ def diagonal_of(split: StepSplit, params: Params) -> Params:
 
 def _constant(weights: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     """[N] the weight of each response, or None where it varies along one."""
-    mean = (weights * mask).sum(1) / mask.sum(1)
-    spread = np.abs(np.where(mask, weights - mean[:, None], 0)).max(1)
+    with jax.enable_x64(True):
+        mean, spread = map(
+            np.asarray, mean_and_spread(jnp.asarray(weights), jnp.asarray(mask))
+        )
     return mean if (spread <= 1e-9 * np.abs(mean)).all() else None
 
 

@@ -41,7 +41,8 @@ def summary_table(summary: pd.DataFrame) -> Table:
             f"Mostly rounding in the realised change: {', '.join(noisy)} (take a "
             "longer step, or --precision float64)."
         )
-    for row in summary[summary["undivided"] != ""].to_dict("records"):
-        notes.append(f"No split for {row['loss']}: {row['undivided']}.")
+    for loss, reason in zip(summary["loss"], summary["undivided"], strict=True):
+        if reason:
+            notes.append(f"No split for {loss}: {reason}.")
     title = f"One step of each loss on {pairs} pairs"
     return number_table(summary, COLUMNS, title=title, caption=" ".join(notes))

@@ -6,6 +6,7 @@ u = u_c + u_r + rest        caused by chosen tokens, by rejected tokens, and by
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -126,17 +127,17 @@ def _step(
     return LossStep(
         weights=weights,
         **moved,
-        own=own and _total(list(own.values())),
+        own=None if own is None else _total(list(own.values())),
         realised=realised,
         agreement=_agreement(moved["predicted"], realised, corpus.mask, floor),
-        entanglement=own and entanglement(influence_of(own)),
+        entanglement=None if own is None else entanglement(influence_of(own)),
         update_norm=float(tree_norm(split.total)),
         cancellation=split.cancellation,
         undivided=split.undivided,
     )
 
 
-def _drifts(directions: Directions, weights: Sides, split: StepSplit) -> dict:
+def _drifts(directions: Directions, weights: Sides, split: StepSplit) -> dict[str, Any]:
     """Predicted drift, whole and by cause."""
     corpus, params = directions.corpus, directions.params
     if split.undivided:

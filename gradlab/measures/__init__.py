@@ -39,6 +39,8 @@ from gradlab.measures.scores import batch_change as batch_change
 from gradlab.measures.scores import score_products as score_products
 from gradlab.measures.scores import self_share as self_share
 from gradlab.measures.scores import token_influence as token_influence
+from gradlab.measures.spread import GradientSpread as GradientSpread
+from gradlab.measures.spread import gradient_spread as gradient_spread
 from gradlab.measures.squeezing import rank_correlation as rank_correlation
 from gradlab.measures.squeezing import softmax_change as softmax_change
 from gradlab.measures.squeezing import softmax_step as softmax_step

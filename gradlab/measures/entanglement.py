@@ -217,10 +217,20 @@ def sequence_weights(
     )
 
 
-def _constant(weights: Array, mask: Array, side: str, loss: str | LossFn) -> Array:
+def mean_and_spread(weights: Array, mask: Array) -> tuple[Array, Array]:
+    """Mean and greatest deviation from it of the weights [N, T] of each response, [N].
+
+    0 and 0 for a response without tokens.
+    """
     inside = jnp.asarray(mask, bool)
-    mean = jnp.sum(weights, -1) / jnp.maximum(jnp.sum(inside, -1), 1)
-    spread = jnp.max(jnp.where(inside, jnp.abs(weights - mean[..., None]), 0), -1)
+    total = jnp.sum(jnp.where(inside, weights, 0), -1)
+    mean = total / jnp.maximum(jnp.sum(inside, -1), 1)
+    deviation = jnp.where(inside, jnp.abs(weights - mean[..., None]), 0)
+    return mean, jnp.max(deviation, -1)
+
+
+def _constant(weights: Array, mask: Array, side: str, loss: str | LossFn) -> Array:
+    mean, spread = mean_and_spread(weights, mask)
     vary = spread > 1e3 * jnp.finfo(weights.dtype).eps * jnp.abs(mean)
     if bool(jnp.any(vary)):
         row = int(jnp.argmax(vary))

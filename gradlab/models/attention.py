@@ -86,11 +86,11 @@ def attend(query: Array, key: Array, value: Array, visible: Array) -> Array:
     bands = _bands(visible)
     rows = jnp.asarray(visible).reshape(-1, *visible.shape[-2:])
 
-    def head(item: tuple[Array, Array, Array, Array]) -> Array:
+    def head(item: tuple[Array, Array, Array, Array], late: bool) -> Array:
         number, query, key, value = item
         seen = rows[number * len(rows) // heads]
         mixed = [
-            _attend(query[low:high], key[:end], value[:end], seen[low:high, :end])
+            _attend(query[low:high], key[:end], value[:end], seen[low:high, :end], late)
             for low, high, end in bands
         ]
         return jnp.concatenate(mixed)
@@ -98,9 +98,10 @@ def attend(query: Array, key: Array, value: Array, visible: Array) -> Array:
     items = (jnp.arange(heads), flat, keys, values)
     at_once = _heads_at_once(heads, rows.shape[-2] * rows.shape[-1])
     if at_once == heads:
-        mixed = jax.vmap(lambda *item: head(item))(*items)
+        mixed = jax.vmap(lambda *item: head(item, late=False))(*items)
     else:
-        mixed = jax.lax.map(jax.checkpoint(head), items, batch_size=at_once)
+        one = jax.checkpoint(lambda item: head(item, late=True))
+        mixed = jax.lax.map(one, items, batch_size=at_once)
     mixed = mixed.reshape(batch, groups, shared, length, width)
     return mixed.transpose(0, 3, 1, 2, 4)
 
@@ -111,14 +112,24 @@ def _of_each_head(x: Array, shared: int) -> Array:
     return each.reshape(-1, *each.shape[2:])
 
 
-def _attend(query: Array, key: Array, value: Array, visible: Array) -> Array:
-    """One head: [T, C], [S, C], [S, C], [T, S] -> [T, C]."""
+def _attend(
+    query: Array, key: Array, value: Array, visible: Array, late: bool
+) -> Array:
+    """One head: [T, C], [S, C], [S, C], [T, S] -> [T, C].
+
+    Dividing late, after the sum over columns, halves the work of the backward pass;
+    dividing early rounds a little less.
+    """
     dtype = wide(query.dtype)
     scores = jnp.einsum("tc,sc->ts", query, key, preferred_element_type=dtype)
     # A finite floor: -inf would give 0 * inf in some higher-order derivatives.
     floor = jnp.finfo(dtype).min
     scores = jnp.where(visible, scores * query.shape[-1] ** -0.5, floor)
-    return jax.nn.softmax(scores, axis=-1).astype(value.dtype) @ value
+    if not late:
+        return jax.nn.softmax(scores, axis=-1).astype(value.dtype) @ value
+    odds = jnp.exp(scores - jax.lax.stop_gradient(scores.max(-1, keepdims=True)))
+    total = odds.sum(-1, keepdims=True)
+    return ((odds.astype(value.dtype) @ value) / total).astype(value.dtype)
 
 
 def _bands(visible: Any) -> list[tuple[int, int, int]]:
@@ -130,11 +141,11 @@ def _bands(visible: Any) -> list[tuple[int, int, int]]:
     length, columns = visible.shape[-2:]
     if not isinstance(visible, np.ndarray) or length <= BAND:
         return [(0, length, columns)]
-    seen = visible.reshape(-1, length, columns).any(0)
+    seen = np.any(visible.reshape(-1, length, columns), axis=0)
 
     def band(low: int) -> tuple[int, int, int]:
         high = min(low + BAND, length)
-        return low, high, int(np.flatnonzero(seen[low:high].any(0))[-1]) + 1
+        return low, high, int(np.flatnonzero(np.any(seen[low:high], axis=0))[-1]) + 1
 
     return [band(low) for low in range(0, length, BAND)]
 

@@ -33,6 +33,7 @@ def build_manifest(
     device: str | None = None,
     data_digest: str | None = None,
     wall_seconds: float | None = None,
+    commit: str | None = None,
     **extra: Any,
 ) -> dict[str, Any]:
     """Says how a result came about.
@@ -44,7 +45,9 @@ def build_manifest(
       device: the device kind, such as "cpu"; passed in, since tables know no jax.
       data_digest: hex SHA-256 of the data that was read.
       wall_seconds: wall time of the run.
+      commit: from `code_commit` when a long run began; by default that of now.
       **extra: further entries.
+
     Returns:
       A dict of plain JSON values, with versions, commit, platform and time added.
     """
@@ -62,8 +65,14 @@ def build_manifest(
         "versions": _versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "commit": _git_commit(),
+        "commit": commit or code_commit(),
     }
+
+
+def config_digest(config: Any) -> str:
+    """Hex SHA-256 of a configuration, or of what a manifest holds of it."""
+    text = json.dumps(_plain(config), sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _plain(value: Any) -> Any:
@@ -93,7 +102,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _git_commit() -> str | None:
+def code_commit() -> str | None:
     """The commit of gradlab's own checkout; "+changes" when tracked files differ."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():  # installed inside someone else's repository

@@ -29,6 +29,8 @@ class Rows:
     Attributes:
       tokens: [A, B, S, T] int32 prompt and response, padded on the right.
       start: [A, B, S] int32 position of the first response token.
+
+    For D devices, B is cut into [D, B / D].
     """
 
     tokens: Any
@@ -75,12 +77,15 @@ class Batcher:
       sides: which sides a batch holds: the first one, two or three of `SIDES`.
       shapes: the (T, R) that batches may have, the largest last.
       parts: A, how many parts a batch is cut into.
+      devices: D, how many devices share the rows of a part. What the model reads then
+        has them on an axis of their own, [A, D, B / D, ...].
     """
 
     pairs: Sequence[TokenizedPair]
     sides: tuple[str, ...]
     shapes: tuple[tuple[int, int], ...]
     parts: int = 1
+    devices: int = 1
 
     @classmethod
     def of(
@@ -90,9 +95,10 @@ class Batcher:
         *,
         max_shapes: int = MAX_SHAPES,
         parts: int = 1,
+        devices: int = 1,
     ) -> "Batcher":
         """With at most `max_shapes` shapes that suit these rows."""
-        batcher = cls(pairs, SIDES[:sides], (), parts)
+        batcher = cls(pairs, SIDES[:sides], (), parts, devices)
         sizes = np.array([batcher._size([place]) for place in range(len(pairs))])
         return replace(batcher, shapes=_shapes(sizes, max_shapes))
 
@@ -135,7 +141,17 @@ class Batcher:
             for side, name in enumerate(self.sides):
                 ids = [*prompt, *self.response(int(place), name)]
                 tokens[row, side, : len(ids)] = ids
-        return Rows(self._cut(tokens), self._cut(start)), width
+        groups = self.parts * self.devices
+        rows = Rows(*(x.reshape(groups, -1, *x.shape[1:]) for x in (tokens, start)))
+        return self._by_device(rows), width
+
+    def _by_device(self, rows: Any) -> Any:
+        """[A D, ...] -> [A, D, ...], without an axis for one device alone."""
+        if self.devices == 1:
+            return rows
+        return jax.tree.map(
+            lambda x: x.reshape(self.parts, self.devices, *x.shape[1:]), rows
+        )
 
     def _cut(self, array: np.ndarray) -> np.ndarray:
         """[A B, ...] -> [A, B, ...]."""

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -11,10 +12,11 @@ from gradlab.data.tokenizer import save_tokenizer
 from gradlab.inputs.choices import free_folder, loss_settings
 from gradlab.inputs.progress import say
 from gradlab.models.hub import save_model
+from gradlab.models.sharding import gathered, make_mesh, mesh_of, shard_params
 from gradlab.tables import build_manifest, stage, write_manifest
 from gradlab.training.checkpoint import Checkpoints
 from gradlab.training.config import TrainConfig
-from gradlab.training.config_checks import check
+from gradlab.training.config_checks import check, refuse
 from gradlab.training.config_file import to_mapping
 from gradlab.training.inputs import Inputs, load_inputs
 from gradlab.training.loop import Loop
@@ -23,6 +25,7 @@ from gradlab.training.optimisers import learning_rate, make_optimiser
 from gradlab.training.plan import Plan, chosen_loss, make_plan
 from gradlab.training.probe_sets import probe_kinds
 from gradlab.training.probes import ProbeRunner, make_probes
+from gradlab.training.processes import anywhere, connect, is_first, own_folder
 from gradlab.training.progress import training_progress
 from gradlab.training.run_folder import (
     MANIFEST,
@@ -47,46 +50,67 @@ def train(config: TrainConfig) -> Path:
       GradlabError: any refused input; a new folder is then not made.
     """
     started = time.monotonic()
-    console = Console(stderr=True)
-
+    check(config)
+    connect(config.mesh)
+    console = Console(stderr=True, quiet=not is_first())
     _refuse_early(config)
     folder = config.out or free_folder("train")
-    goes_on = inspect_folder(folder, config)
+    # Every process looks before the first one writes.
+    goes_on = anywhere(inspect_folder(folder, config))
     if goes_on and (folder / MANIFEST).is_file():
         say(console, f"{folder}: this run is finished")
         return folder
     # float32 means float32 on accelerators too.
     with jax.default_matmul_precision("highest"), ExitStack() as held:
-        inputs = load_inputs(config, console)
-        if not goes_on:
+        inputs = _loaded(config, console)
+        if not goes_on and is_first():
             claim_folder(folder, config)
-        held.enter_context(only_writer(folder))
+        own = held.enter_context(own_folder(folder))
+        held.enter_context(only_writer(own))
         stop = held.enter_context(stop_requests())
-        plan = make_plan(config, inputs, folder, console)
-        probes = make_probes(config, inputs, plan.step, plan.total, folder)
-        state = _run(config, inputs, plan, probes, folder, console, stop)
+        plan = make_plan(config, inputs, own, console)
+        probes = make_probes(config, inputs, plan.step, plan.total, own)
+        checkpoints = Checkpoints(folder / "checkpoints", config.checkpoint.keep)
+        held.callback(checkpoints.close)
+        state = _run(config, inputs, plan, probes, own, checkpoints, console, stop)
         done = int(state.step)
         if done < plan.total:
-            line = f"stopped at step {done} by {stop.name}; go on with --resume"
-            say(console, line)
+            by = stop.name or "a signal to another process"
+            say(console, f"stopped at step {done} by {by}; go on with --resume")
             return folder
         if probes is not None:
             probes.finish()
-        _finish(config, inputs, plan, state.params, folder, started)
-    say(console, f"Wrote into {folder}:")
-    for path in sorted(folder.iterdir()):
-        if not path.name.startswith("."):
-            say(console, f"  {path.name}{'/' if path.is_dir() else ''}")
+        params = gathered(state.params)
+        if is_first():
+            _finish(config, inputs, plan, params, folder, started)
+    _tell(console, folder)
     return folder
 
 
 def _refuse_early(config: TrainConfig) -> None:
     """What can be refused before anything is loaded or written."""
-    check(config)
     chosen_loss(config)
     make_optimiser(config.optimiser, steps=1)
     probe_kinds(config.probes.kinds)
     require_trackers(config.trackers)
+    if jax.process_count() > 1 and config.out is None:
+        refuse("out", None, "a folder, since several processes write one run")
+
+
+def _loaded(config: TrainConfig, console: Console) -> Inputs:
+    """The inputs, with their parameters on the devices of the run."""
+    data, fsdp = config.mesh.data, config.mesh.fsdp
+    if data * fsdp == jax.process_count() == 1:
+        return load_inputs(config, console)
+    mesh = make_mesh(data, fsdp)
+    with jax.default_device("cpu"):  # one device alone may have no room for them
+        inputs = load_inputs(config, console)
+    reference = inputs.reference
+    if reference is not None:
+        reference = (reference[0], shard_params(reference[1], mesh))
+    return replace(
+        inputs, params=shard_params(inputs.params, mesh), reference=reference
+    )
 
 
 def _run(
@@ -95,17 +119,24 @@ def _run(
     plan: Plan,
     probes: ProbeRunner | None,
     folder: Path,
+    checkpoints: Checkpoints,
     console: Console,
     stop: StopRequest,
 ) -> TrainState:
     # The step takes over the memory of its state: the inputs stay as they are.
     params = jax.tree.map(jax.numpy.copy, inputs.params)
-    checkpoints = Checkpoints(folder / "checkpoints", config.checkpoint.keep)
+    state = TrainState.start(params, plan.step.optimiser)
+    if (mesh := mesh_of(params)) is not None:
+        state = shard_params(state, mesh)
+    first = checkpoints.newest() or 0
     with ExitStack() as held:
-        held.callback(checkpoints.close)
-        first = checkpoints.newest() or 0
-        settings = to_mapping(config)
-        trackers = open_trackers(config.trackers, folder, settings, held, first=first)
+        trackers = open_trackers(
+            config.trackers if is_first() else (),
+            folder,
+            to_mapping(config),
+            held,
+            first=first,
+        )
         loop = Loop(
             plan.step,
             plan.rounds,
@@ -119,7 +150,14 @@ def _run(
             watch=held.enter_context(training_progress(console, plan.total, first)),
             stop=stop,
         )
-        return loop.run(TrainState.start(params, plan.step.optimiser), plan.reference)
+        return loop.run(state, plan.reference)
+
+
+def _tell(console: Console, folder: Path) -> None:
+    say(console, f"Wrote into {folder}:")
+    for path in sorted(folder.iterdir()):
+        if not path.name.startswith("."):
+            say(console, f"  {path.name}{'/' if path.is_dir() else ''}")
 
 
 def _finish(
@@ -138,6 +176,8 @@ def _finish(
         seed=config.seed,
         dtype=f"{config.model.compute} compute, float32 parameters",
         device=jax.devices()[0].device_kind,
+        devices=jax.device_count() if mesh_of(inputs.params) is not None else 1,
+        processes=jax.process_count(),
         data_digest=inputs.digest,
         wall_seconds=round(time.monotonic() - started, 2),
         command="gradlab train",

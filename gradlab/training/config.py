@@ -200,6 +200,29 @@ class ProbeSettings:
 
 
 @dataclass(frozen=True)
+class MeshSettings:
+    """Several devices, and processes that share them; see docs/devices.md."""
+
+    data: int = 1
+    """Groups of devices: each holds all parameters and takes its part of a batch."""
+
+    fsdp: int = 1
+    """Devices of a group, which hold parameters and optimiser state between them."""
+
+    distributed: Literal["off", "auto"] = "off"
+    """auto: find the other processes from Slurm, Kubernetes or a TPU pod."""
+
+    coordinator: str | None = None
+    """HOST:PORT of process 0, where the processes are not found by themselves."""
+
+    processes: int | None = None
+    """How many, with coordinator."""
+
+    process: int | None = None
+    """Which of them this is, from 0, with coordinator."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Train a language model: on demonstrations, on preference pairs, or by self-play.
 
@@ -255,3 +278,4 @@ class TrainConfig:
     selfplay: SelfplaySettings = field(default_factory=SelfplaySettings)
     checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
     probes: ProbeSettings = field(default_factory=ProbeSettings)
+    mesh: MeshSettings = field(default_factory=MeshSettings)

@@ -43,6 +43,10 @@ RANGES = {
     "probes.top_k": _AT_LEAST_0,
     "probes.batch_size": _AT_LEAST_1,
     "probes.max_new_tokens": _AT_LEAST_1,
+    "mesh.data": _AT_LEAST_1,
+    "mesh.fsdp": _AT_LEAST_1,
+    "mesh.processes": _AT_LEAST_1,
+    "mesh.process": _AT_LEAST_0,
 }
 
 
@@ -63,6 +67,7 @@ def check(config: TrainConfig) -> None:
             data.micro_batches,
             f"a divisor of data.batch_size = {data.batch_size}",
         )
+    _check_mesh(config)
     if model.config is not None and model.path is not None:
         refuse("model.config", model.config, "no model.path beside it")
     if model.config is not None and model.tokenizer is None:
@@ -71,6 +76,28 @@ def check(config: TrainConfig) -> None:
         refuse("data.path", None, "a file: the embedded problems suit that model only")
     if config.stage == "selfplay" and model.reference is not None:
         refuse("model.reference", model.reference, "none: self-play sets its own")
+
+
+def _check_mesh(config: TrainConfig) -> None:
+    mesh, parts = config.mesh, config.data.micro_batches
+    devices = mesh.data * mesh.fsdp
+    if config.data.batch_size % (parts * devices):
+        refuse(
+            "data.batch_size",
+            config.data.batch_size,
+            f"a multiple of {parts * devices}: data.micro_batches is {parts}, and "
+            f"mesh.data * mesh.fsdp is {devices}",
+        )
+    by_hand = {"coordinator": mesh.coordinator, "processes": mesh.processes}
+    by_hand |= {"process": mesh.process}
+    given = [name for name, value in by_hand.items() if value is not None]
+    if mesh.distributed == "auto" and given:
+        refuse("mesh.distributed", "auto", f"off beside mesh.{given[0]}")
+    if given and len(given) < len(by_hand):
+        missing = next(name for name in by_hand if name not in given)
+        refuse(f"mesh.{missing}", None, f"a value beside mesh.{given[0]}")
+    if mesh.processes is not None and mesh.process >= mesh.processes:  # pyright: ignore
+        refuse("mesh.process", mesh.process, f"0 to {mesh.processes - 1}")
 
 
 def value_of(config: TrainConfig, key: str) -> Any:

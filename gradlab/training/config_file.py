@@ -12,7 +12,7 @@ from gradlab.errors import GradlabError
 T = TypeVar("T")
 
 # What says where a run lies and how it is watched, not what it computes.
-NOT_COMPARED = ("config", "out", "resume", "trackers", "reference.cache")
+NOT_COMPARED = ("config", "out", "resume", "trackers", "reference.cache", "mesh")
 
 
 def read_config(path: str | Path, kind: type[T]) -> T:
@@ -137,6 +137,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         f"{key}: {one.get(key, 'absent')!s} there, {other.get(key, 'absent')!s} here"
         for key in dict.fromkeys([*one, *other])
         if key not in NOT_COMPARED
+        and key.partition(".")[0] not in NOT_COMPARED
         and one.get(key, "absent") != other.get(key, "absent")
     ]
 

@@ -11,13 +11,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gradlab.data.packing import PackedBatch
 from gradlab.losses import BoundLoss, draw_kept
 from gradlab.models.functional import LanguageModel
 from gradlab.models.logps import response_logps, response_stats
 from gradlab.models.packing import packed_logps, packed_stats
-from gradlab.training.batching import Rows, TrainBatch
+from gradlab.models.sharding import ROWS, WHOLE
+from gradlab.training.batching import Rows, TrainBatch, merge_parts
 from gradlab.types import Array, PairLogps, Params
 
 OPTIONAL = frozenset(f.name for f in fields(PairLogps) if f.default is not MISSING)
@@ -26,7 +28,11 @@ Score = Callable[[Params, Any, int], Scores]
 
 
 def make_score(
-    model: LanguageModel, *, squares: bool = False, compute: Any = jnp.float32
+    model: LanguageModel,
+    *,
+    squares: bool = False,
+    compute: Any = jnp.float32,
+    mesh: Mesh | None = None,
 ) -> Score:
     """Scores one part of a batch; the head runs on response tokens only.
 
@@ -34,6 +40,7 @@ def make_score(
       model: the language model.
       squares: also `logsumsq`, log sum_v p_v^2 at each position.
       compute: dtype that the parameters are cast to; log-probabilities are float32.
+      mesh: of several devices, each of which runs its own rows, or None.
 
     Returns:
       (params, rows, R) -> scores. Rows are `Rows`, each response a sequence of its own,
@@ -46,7 +53,28 @@ def make_score(
             return _packed(model, params, rows, squares)
         return _separate(model, params, rows, width, squares)
 
-    return score
+    return score if mesh is None else _by_device(score, mesh)
+
+
+def _by_device(score: Score, mesh: Mesh) -> Score:
+    """The same for rows [D, b, ...], one part for each device.
+
+    Mapping over the parts keeps every operation inside a device's own rows, whatever
+    order it visits them in; only parameters and scores travel.
+    """
+
+    def lie(leaf: Array, spec: PartitionSpec) -> Array:
+        return jax.lax.with_sharding_constraint(leaf, NamedSharding(mesh, spec))
+
+    def scored(params: Params, rows: Any, width: int) -> Scores:
+        rows = jax.tree.map(lambda leaf: lie(leaf, ROWS), rows)
+        found = jax.vmap(lambda part: score(params, part, width))(rows)
+        return {
+            name: lie(merge_parts(lie(leaf, ROWS)), WHOLE)
+            for name, leaf in found.items()
+        }
+
+    return scored
 
 
 def _packed(

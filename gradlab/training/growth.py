@@ -12,12 +12,15 @@ import jax
 import numpy as np
 
 from gradlab.models.functional import LanguageModel
+from gradlab.models.sharding import beside, gathered
 from gradlab.training.decoding import Progress, advance, begin, grow_uncached
 from gradlab.training.sampling import Heat, Sampler
 from gradlab.types import Array, Params
 
 STAGE = 16  # new tokens between two looks at which texts have ended
 FEWEST = 8  # rows of a batch that are not worth halving
+# Rows stay whole where parameters are split: a new token is less to send than they are.
+SPREAD = ("data",)
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,7 @@ def with_cache(job: Job) -> Iterator[tuple[int, Continuation]]:
         progress = begin(
             job.model,
             job.params,
-            tokens,
-            lengths,
+            *beside(job.params, (tokens, lengths), SPREAD),
             job.keys[np.array(places)],
             job.eos_id,
             job.heat,
@@ -114,7 +116,7 @@ def _advance_all(
     """The continuations of a batch, those that end early first."""
     stop = 1
     while True:
-        done = np.asarray(progress.done)
+        done = gathered(progress.done)
         if done.all() or stop == job.max_new_tokens:
             yield from _read(places, progress, range(len(places)))
             return
@@ -140,9 +142,7 @@ def _advance_all(
 def _read(
     places: list[int], progress: Progress, rows: Sequence[int] | np.ndarray
 ) -> Iterator[tuple[int, Continuation]]:
-    tokens, logps, made = jax.device_get(
-        (progress.tokens, progress.logps, progress.made)
-    )
+    tokens, logps, made = gathered((progress.tokens, progress.logps, progress.made))
     for row in rows:
         count = made[row]
         yield (
@@ -196,15 +196,13 @@ def _grow(
     grown = grow_uncached(
         job.model,
         job.params,
-        tokens,
-        lengths,
-        limits.astype(np.int32),
+        *beside(job.params, (tokens, lengths, limits.astype(np.int32)), SPREAD),
         job.keys[np.array(places)],
         job.eos_id,
         job.heat,
         sampler=job.sampler,
     )
-    rows = zip(places, lengths, *map(np.asarray, grown), strict=True)
+    rows = zip(places, lengths, *gathered(grown), strict=True)
     return {
         place: (text[:end].tolist(), new[start:end])
         for place, start, text, new, end in rows

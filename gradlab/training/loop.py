@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradlab.models.sharding import gathered
 from gradlab.training.batching import TrainBatch
 from gradlab.training.checkpoint import Checkpoints
 from gradlab.training.failure import stop_with_inputs
 from gradlab.training.metriclog import MetricLog
 from gradlab.training.metrics import Seen, reward_scale, row_metrics
 from gradlab.training.optimisers import Schedule
+from gradlab.training.processes import anywhere
 from gradlab.training.rounds import Round, Rounds
 from gradlab.training.signals import StopRequest
 from gradlab.training.step import Step, StepReport, TrainState
@@ -98,9 +100,10 @@ class Loop:
           GradlabError: a number that is not finite; its inputs are then saved.
         """
         state, reference = self._restored(state, reference)
-        update, score = self.step.compiled(), jax.jit(self.step.score, static_argnums=2)
+        update = self.step.compiled(state)
+        score = jax.jit(self.step.score, static_argnums=2)
         done, current = int(state.step), None
-        while done < self.total and not self.stop:
+        while done < self.total and not anywhere(bool(self.stop)):
             if current is None or done == current.stop:
                 current = self.rounds(done, state.params, reference)
                 if self.moving and self.moving.each_round and done == current.first:
@@ -131,7 +134,7 @@ class Loop:
         current: Round,
     ) -> None:
         """Writes down what a step saw; stops the run where it failed."""
-        report = jax.device_get(report)
+        report = gathered(report)
         places = current.places(done - 1)
         if report.failed:
             rows = [current.batcher.pairs[place].row for place in places]
@@ -187,9 +190,9 @@ def _seen(report: StepReport, batch: TrainBatch, from_start: bool) -> Seen:
     whole = batch.joined()
     ref = None if whole.ref is None else np.where(whole.mask, whole.ref, 0).sum(-1)
     return Seen(
-        values=report.values,
-        sums=report.sums,
-        weights=report.weights,
+        values=np.asarray(report.values),
+        sums=np.asarray(report.sums),
+        weights=np.asarray(report.weights),
         lengths=whole.mask.sum(-1),
         ref=ref,
         start=ref if from_start else None,

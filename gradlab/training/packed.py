@@ -22,7 +22,7 @@ class PackedBatcher(Batcher):
     """A `Batcher` of packed rows; see `gradlab.data.packing`.
 
     Attributes:
-      packed: shapes of a part; one of them holds any rows.
+      packed: shapes of a part, or of a device's rows of it; one of them holds any.
     """
 
     packed: tuple[PackedShape, ...] = ()
@@ -35,29 +35,31 @@ class PackedBatcher(Batcher):
         *,
         max_shapes: int,
         parts: int = 1,
+        devices: int = 1,
     ) -> "PackedBatcher":
         """With at most `max_shapes` shapes that suit the first batches of an order."""
-        rows = order.batch_size // parts
+        rows = order.batch_size // (parts * devices)
         groups = [
             group
             for step in range(min(order.steps, SAMPLE))
-            for group in order.batch(step).reshape(parts, -1)
+            for group in order.batch(step).reshape(-1, rows)
         ]
         shapes = plan_shapes(
             pairs, groups, batch_size=rows, max_shapes=max_shapes, spare=True
         )
-        return cls(pairs, SIDES[:2], (), parts, tuple(shapes))
+        return cls(pairs, SIDES[:2], (), parts, devices, tuple(shapes))
 
     def lengths(self) -> np.ndarray:
         """[N] columns that each row of data takes."""
         return sizes_of(self.pairs).columns
 
     def _rows(self, places: np.ndarray) -> tuple[Any, int]:
-        groups = places.reshape(self.parts, -1)
+        groups = places.reshape(self.parts * self.devices, -1)
         for shape in self.packed:  # the cheapest first
             try:
                 packs = [pack(self.pairs, group, [shape]) for group in groups]
             except DataError:
                 continue
-            return jax.tree.map(lambda *parts: np.stack(parts), *packs), shape.width
+            stacked = jax.tree.map(lambda *parts: np.stack(parts), *packs)
+            return self._by_device(stacked), shape.width
         raise DataError(f"places: rows {places} fit none of {self.packed}")

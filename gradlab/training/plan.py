@@ -15,6 +15,7 @@ from gradlab.errors import GradlabError
 from gradlab.inputs.progress import counting, say
 from gradlab.losses import BoundLoss, resolve
 from gradlab.models.functional import LanguageModel
+from gradlab.models.sharding import mesh_of
 from gradlab.training.batching import SIDES, Batcher
 from gradlab.training.config import TrainConfig
 from gradlab.training.config_checks import refuse
@@ -97,7 +98,7 @@ def make_plan(
     def batching(
         rows: list[TokenizedPair], seed: tuple[int, ...]
     ) -> tuple[Batcher, Order]:
-        return make_batcher(config, inputs.model, rows, sides, updates, seed)
+        return make_batcher(config, inputs, rows, sides, updates, seed)
 
     if config.stage == "selfplay":
         total = updates * config.selfplay.rounds
@@ -128,6 +129,7 @@ def _make_step(
         inputs.model,
         squares="chosen_logsumsq" in fields_read(loss),
         compute=jnp.dtype(config.model.compute),
+        mesh=mesh_of(inputs.params),
     )
     return Step(
         score,
@@ -140,16 +142,17 @@ def _make_step(
 
 def make_batcher(
     config: TrainConfig,
-    model: LanguageModel,
+    inputs: Inputs,
     rows: list[TokenizedPair],
     sides: int,
     steps: int,
     seed: tuple[int, ...],
 ) -> tuple[Batcher, Order]:
     """Batches of these rows, packed where both can be, and their order."""
-    data = config.data
+    data, mesh = config.data, mesh_of(inputs.params)
     shapes = {"max_shapes": data.max_shapes, "parts": data.micro_batches}
-    packs = data.packing and sides == 2 and model.hidden_packed is not None
+    shapes["devices"] = 1 if mesh is None else mesh.size
+    packs = data.packing and sides == 2 and inputs.model.hidden_packed is not None
     plain = Batcher.of(rows, sides, **shapes)
     order = Order(
         PackedBatcher(rows, SIDES[:2], ()).lengths() if packs else plain.lengths(),
@@ -198,7 +201,8 @@ def _table(
     compute = jnp.dtype(config.model.compute)
 
     def scored() -> Table:
-        score, count = make_score(model, compute=compute), len(batcher.pairs)
+        mesh, count = mesh_of(params), len(batcher.pairs)
+        score = make_score(model, compute=compute, mesh=mesh)
         with counting(console, "scoring by the reference", count, unit="rows") as done:
             return response_table(
                 score, params, batcher, batch_size=rows, progress=done
@@ -221,5 +225,6 @@ def _table(
         compute=compute,
         batch=rows,
         shapes=(batcher.shapes, getattr(batcher, "packed", ())),
+        devices=batcher.devices,
     )
     return reference_table(scored, lengths, folder, known, partial(say, console))

@@ -12,6 +12,7 @@ from gradlab.data.batches import SideBatch, batches
 from gradlab.models.functional import LanguageModel
 from gradlab.models.logps import POSITION_CHUNK, response_logps
 from gradlab.models.scoring import score_batches
+from gradlab.models.sharding import beside, gathered
 from gradlab.types import Array, Params
 
 Columns = dict[str, np.ndarray]  # each with one entry for each token, in order of rows
@@ -43,16 +44,16 @@ def token_columns(
     found: list[Columns] = []
     for batch, stats in zip(made, score_batches(model, params, made), strict=True):
         columns = {
-            "logp": stats.logps,
-            "entropy": stats.entropy,
-            "max_logp": stats.max_logp,
-            "hit": (stats.argmax == batch.targets).astype(np.float32),
+            "logp": np.asarray(stats.logps),
+            "entropy": np.asarray(stats.entropy),
+            "max_logp": np.asarray(stats.max_logp),
+            "hit": np.asarray(stats.argmax == batch.targets, np.float32),
         }
         if top_k:
-            columns["top_k_mass"] = np.asarray(
-                _top_mass(model, params, batch.tokens, batch.response_start,
-                          width=batch.width, k=top_k)
-            )  # fmt: skip
+            given = beside(params, (batch.tokens, batch.response_start))
+            columns["top_k_mass"] = gathered(
+                _top_mass(model, params, *given, width=batch.width, k=top_k)
+            )
         found.append(columns)
     return _in_order(rows, made, found)
 
@@ -74,11 +75,12 @@ def logp_change(
     made = list(batches(rows, "chosen", batch_size=batch_size))
     found = []
     for batch in made:
-        inputs = (batch.tokens, batch.response_start, batch.response_length)
+        given = (batch.tokens, batch.response_start, batch.response_length)
+        inputs = beside(params, given)
         with jax.default_matmul_precision("highest"):
             changes = _change(model, params, direction, *inputs, width=batch.width)
         found.append(dict(zip(("predicted", "realised"), changes, strict=True)))
-    return _in_order(rows, made, [jax.device_get(columns) for columns in found])
+    return _in_order(rows, made, gathered(found))
 
 
 @partial(jax.jit, static_argnames=("model", "width"))

@@ -60,19 +60,19 @@ def summary_table(texts: pd.DataFrame) -> pd.DataFrame:
     difference of the two: logp_sum_margin, and accuracy, the share above 0.
     """
     measured = [c for c in texts.columns if c not in ("step", "probe", "row")]
-    keys = ["step", "probe"]
-    parts = [_long(texts.groupby(keys, sort=False)[measured].mean(), "mean")]
+    drift = texts["drift_sum"]
+    below = np.where(drift.isna(), np.nan, drift < 0)
+    texts = texts.assign(below_start=below)
+    groups = texts.groupby(["step", "probe"], sort=False)
+    parts = [_long(pd.DataFrame(groups[measured].mean()), "mean")]
     for q in QUANTILES:
-        name = f"q{round(100 * q)}"
-        parts.append(_long(texts.groupby(keys, sort=False)[measured].quantile(q), name))
-    below = texts.assign(below_start=(texts["drift_sum"] < 0).astype(float))
-    below.loc[texts["drift_sum"].isna(), "below_start"] = np.nan
-    parts.append(_long(below.groupby(keys, sort=False)[["below_start"]].mean(), "mean"))
+        found = pd.DataFrame(groups[measured].quantile(q))
+        parts.append(_long(found, f"q{round(100 * q)}"))
+    parts.append(_long(pd.DataFrame(groups[["below_start"]].mean()), "mean"))
     parts.append(_margins(texts))
     table = pd.concat(parts, ignore_index=True).dropna(subset=["value"])
-    order = {name: place for place, name in enumerate(dict.fromkeys(table["probe"]))}
-    place = table["probe"].map(order)
-    table = table.assign(place=place).sort_values(["step", "place"], kind="stable")
+    table = table.assign(place=pd.factorize(table["probe"])[0])
+    table = table.sort_values(["step", "place"], kind="stable")
     return table.drop(columns="place").reset_index(drop=True)
 
 
@@ -83,14 +83,14 @@ def _margins(texts: pd.DataFrame) -> pd.DataFrame:
     if not {"chosen", "rejected"} <= set(wide.columns):
         return pd.DataFrame()
     margin = wide["chosen"] - wide["rejected"]
-    both = pd.DataFrame({"logp_sum_margin": margin, "accuracy": margin > 0})
-    means = both.astype(float).groupby("step", sort=False).mean()
+    accuracy = (margin > 0).astype(float)
+    both = pd.DataFrame({"logp_sum_margin": margin, "accuracy": accuracy})
+    means = pd.DataFrame(both.groupby("step", sort=False).mean())
     means = means.assign(probe="chosen-rejected").set_index("probe", append=True)
     return _long(means, "mean")
 
 
 def _long(wide: pd.DataFrame, statistic: str) -> pd.DataFrame:
     long = wide.reset_index().melt(["step", "probe"], var_name="metric")
-    return long.assign(statistic=statistic)[
-        ["step", "probe", "metric", "statistic", "value"]
-    ]
+    long.insert(3, "statistic", statistic)
+    return long

@@ -26,6 +26,8 @@ from safetensors.numpy import save
 from gradlab.data.tokenized import TokenizedPair
 from gradlab.data.tokenizer import Tokenizer
 from gradlab.models.functional import LanguageModel
+from gradlab.models.sharding import gathered
+from gradlab.training.processes import everywhere
 from gradlab.training.rounds import Table
 from gradlab.types import Params
 
@@ -99,14 +101,11 @@ def reference_table(
     text = json.dumps(ingredients, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()
     path = Path(folder, f"{key}.safetensors")
-    if path.exists():
-        try:
-            table = _read(path, lengths)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            note(f"reference log-probabilities in {path} are damaged ({error})")
-        else:
-            note(f"reference log-probabilities read from {path}")
-            return table
+    table = _found(path, lengths, note)
+    # Processes compute together: none may while another one has read.
+    if everywhere(table is not None) and table is not None:
+        note(f"reference log-probabilities read from {path}")
+        return table
     table = compute()
     try:
         _write(path, table, lengths, text)
@@ -116,6 +115,16 @@ def reference_table(
     else:
         note(f"reference log-probabilities computed and stored in {path}")
     return table
+
+
+def _found(path: Path, lengths: np.ndarray, note: Callable[[str], Any]) -> Table | None:
+    if not path.exists():
+        return None
+    try:
+        return _read(path, lengths)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        note(f"reference log-probabilities in {path} are damaged ({error})")
+        return None
 
 
 def _write(path: Path, table: Table, lengths: np.ndarray, text: str) -> None:
@@ -162,7 +171,7 @@ def params_digest(params: Params) -> str:
     """SHA-256 over path, dtype, shape and bits of every leaf."""
     total = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
-        array = np.ascontiguousarray(leaf)
+        array = np.ascontiguousarray(gathered(leaf))
         name = f"{jax.tree_util.keystr(path)} {array.dtype} {np.shape(leaf)}\n"
         total.update(name.encode())
         total.update(array.reshape(-1).view(np.uint8).data)

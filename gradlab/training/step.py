@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from gradlab.losses import BoundLoss
+from gradlab.models.sharding import mesh_of
 from gradlab.training.batching import TrainBatch, merge_parts
 from gradlab.training.forward import Score, Scores, loss_inputs, with_draws
 from gradlab.training.optimisers import Schedule
@@ -87,9 +88,18 @@ class Step:
     schedules: Mapping[str, Schedule] | None = None
     seed: int = 0
 
-    def compiled(self) -> Callable[[TrainState, TrainBatch], Any]:
-        """`update` under jit; the state that is given in must not be used again."""
-        return jax.jit(self.update, donate_argnums=0)
+    def compiled(
+        self, like: TrainState | None = None
+    ) -> Callable[[TrainState, TrainBatch], Any]:
+        """`update` under jit; the state that is given in must not be used again.
+
+        Args:
+          like: a state on several devices; new ones lie as it does.
+        """
+        lie = None
+        if mesh_of(like) is not None:
+            lie = jax.tree.map(lambda leaf: leaf.sharding, like), None
+        return jax.jit(self.update, donate_argnums=0, out_shardings=lie)
 
     def update(
         self, state: TrainState, batch: TrainBatch

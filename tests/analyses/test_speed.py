@@ -185,7 +185,6 @@ def test_pytorch_computes_the_same():
     assert result.manifest["pytorch"][0].isdigit()
 
 
-@pytest.mark.skipif(not TABLE.is_file(), reason="not measured yet")
 def test_the_committed_table_is_that_of_the_code():
     table = read_table(TABLE)
     check_study_table(table)

@@ -70,6 +70,10 @@ def test_commit_is_that_of_the_own_checkout():
         assert len(commit.removesuffix("+changes")) == 40
 
 
+def test_commit_of_the_start_is_kept():
+    assert build_manifest(config={}, commit="abc")["commit"] == "abc"
+
+
 def test_no_git_is_no_error(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     assert manifest()["commit"] is None
