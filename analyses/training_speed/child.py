@@ -10,7 +10,7 @@ from analyses.training_speed.ours import OURS, Ours, Way, load, reference
 from analyses.training_speed.scene import Scene
 
 
-def ours(scene: Scene) -> Callable[[], object]:
+def ours(scene: Scene) -> Callable[[], None]:
     """One round of gradlab's steps, compiled."""
     model, params = load(scene)
     side = Ours(scene, Way(), model)

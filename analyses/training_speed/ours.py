@@ -22,15 +22,15 @@ from analyses.training_speed.scene import Scene
 from gradlab.data.packing import PackedBatch
 from gradlab.losses import resolve
 from gradlab.models import LanguageModel, load_model
-from gradlab.training.batching import Batcher, Rows, TrainBatch
-from gradlab.training.config import DataSettings, OptimiserSettings, TrainConfig
+from gradlab.training.batching import SIDES, Batcher, Rows, TrainBatch
+from gradlab.training.config import OptimiserSettings
 from gradlab.training.forward import Score, Scores, make_score
 from gradlab.training.optimisers import make_optimiser
 from gradlab.training.order import Order
-from gradlab.training.plan import make_batcher
+from gradlab.training.packed import PackedBatcher
 from gradlab.training.rounds import Table, response_table
 from gradlab.training.step import Step, StepReport, TrainState
-from gradlab.types import Array, Params
+from gradlab.types import Params
 
 OURS = "gradlab"
 
@@ -84,25 +84,27 @@ class Ours:
 
     def __init__(self, scene: Scene, way: Way, model: LanguageModel) -> None:
         """Plans batches and the step; compiles nothing yet."""
-        config = scene.config
-        settings = TrainConfig(
-            data=DataSettings(
-                batch_size=config.batch_size,
-                packing=way.packing,
-                max_shapes=config.max_shapes if way.bucketing else 1,
-                window=scene.size.batches,
-                shuffle=way.bucketing,
-            ),
-            optimiser=OptimiserSettings(learning_rate=config.learning_rate),
-        )
-        steps = scene.size.batches
-        seed = (scene.seed,)
-        planned = make_batcher(settings, model, scene.rows, 2, steps, seed)
+        config, steps = scene.config, scene.size.batches
+        shapes = config.max_shapes if way.bucketing else 1
+        separate = Batcher.of(scene.rows, 2, max_shapes=shapes)
+        packed = PackedBatcher(scene.rows, SIDES[:2], ())
         self.way = way
-        self.batcher: Batcher = planned[0]
-        self.order: Order = planned[1]
+        self.order = Order(
+            packed.lengths() if way.packing else separate.lengths(),
+            config.batch_size,
+            steps,
+            (scene.seed,),
+            window=steps,
+            shuffle=way.bucketing,
+        )
+        self.batcher = separate
+        if way.packing:
+            self.batcher = PackedBatcher.planned(
+                scene.rows, self.order, max_shapes=shapes
+            )
         score = make_score(model) if way.response_head else every_position(model)
-        optimiser = make_optimiser(settings.optimiser, 10**6)
+        settings = OptimiserSettings(learning_rate=config.learning_rate)
+        optimiser = make_optimiser(settings, 10**6)
         self.training = Step(score, resolve("dpo"), optimiser)
         self._compiled: dict[Any, Any] = {}
         self.compile_seconds = 0.0
@@ -182,5 +184,4 @@ def load(scene: Scene) -> tuple[LanguageModel, Params]:
 
 
 def _shape(batch: TrainBatch) -> Any:
-    leaves: list[Array] = jax.tree.leaves(batch)
-    return tuple(np.shape(leaf) for leaf in leaves)
+    return tuple(np.shape(leaf) for leaf in jax.tree.leaves(batch))

@@ -185,11 +185,13 @@ def _difference(theirs: list[tuple[float, float]], table: Table) -> float:
 
 def _per_round(rows: list[Row], scene: Scene) -> Iterator[Row]:
     """Pairs per second of each side in each round."""
-    groups = pd.DataFrame(rows).groupby(["method", "round"], sort=False)["value"]
+    spent: dict[tuple[str, int], float] = {}
+    for row in rows:
+        key = (row["method"], row["round"])
+        spent[key] = spent.get(key, 0.0) + row["value"]
     pairs = scene.size.batches * scene.config.batch_size
-    for (name, number), seconds in groups:  # pyright: ignore
-        spent = float(seconds.to_numpy().sum())
-        yield _row(name, "pairs_per_second", pairs / spent, round=number)
+    for (name, number), seconds in spent.items():
+        yield _row(name, "pairs_per_second", pairs / seconds, round=number)
 
 
 def _peaks(scene: Scene) -> Iterator[Row]:
@@ -212,9 +214,8 @@ def _ratios(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     rates = select(table, metric="pairs_per_second").set_index([*scene, "round"])
     for metric, base in (("ratio", TRL), ("cost", OURS)):
         of_base = select(rates, method=base)["value"]
-        left_out = {base, TRL} if metric == "cost" else {base}
-        kept = [name for name in rates["method"].unique() if name not in left_out]
-        others = select(rates, method=kept)
+        compared = set(rates["method"]) - {base, TRL}
+        others = select(rates, method=compared)
         ratios = others["value"] / of_base.reindex(others.index)
         others = others.assign(value=ratios if metric == "ratio" else 1 / ratios)
         by_side = others.dropna(subset="value").groupby([*scene, "method"], sort=False)
