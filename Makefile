@@ -7,10 +7,15 @@
 #   make docs       rewrite docs/losses from the docstrings
 #   make clean      remove what these commands made
 
+# WORKERS: processes of the tests; 0 runs them in one.
+
 PYTHON ?= python3
+WORKERS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.installed
+# A file's tests share what its fixtures compile, so they stay in one process.
+PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test test-slow figures lint docs clean
 
@@ -18,10 +23,10 @@ demo: $(STAMPS)/base
 	$(BIN)/gradlab compare --out runs/demo --overwrite
 
 test: $(STAMPS)/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: $(STAMPS)/parity
-	$(BIN)/python -m pytest -m "slow or parity"
+	$(BIN)/python -m pytest $(PARALLEL) -m "slow or parity"
 
 figures: $(STAMPS)/base
 	$(BIN)/python -m figures

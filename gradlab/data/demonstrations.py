@@ -1,8 +1,10 @@
 """Demonstrations: texts to be learned as they are, read and tokenised.
 
-Two forms, told apart row by row: `prompt` with `completion`, of which the completion is
-learned, and `text`, of which everything but the first token is. A long text is cut into
-pieces, each of which is a row; a long completion loses its end.
+Three forms, told apart row by row: `prompt` with `completion` (two strings, or two
+lists of messages), of which the completion is learned; `messages`, of which the last is
+learned; and `text`, of which everything but the first token is. A long text is cut into
+pieces, each of which is a row; a long completion loses its end. A chat template marks
+the end of its answers itself, so EOS is put behind the other forms alone.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from gradlab.data.badrows import BadRowLog, OnBadRow, RowError
-from gradlab.data.boundary import shared_length
+from gradlab.data.boundary import answer_start, shared_length
 from gradlab.data.encoding import Tokenizer
-from gradlab.data.fields import MAX_CHARS, check_text
+from gradlab.data.fields import MAX_CHARS, Message, check_messages, check_text
 from gradlab.data.sources import Row, file_digest, jsonl_rows, open_kind, require_object
 from gradlab.data.tokenized import TokenizedPair
 from gradlab.errors import DataError
@@ -55,10 +57,11 @@ def read_demonstrations(
     """Reads and tokenises a JSON Lines or Parquet file.
 
     Args:
-      source: rows with prompt and completion, or text.
+      source: rows with prompt and completion, messages, or text.
       tokenizer: BOS goes in front where its convention puts it, EOS behind.
       max_length: most tokens of prompt and response together.
-      append_eos: end each completion and each text with EOS.
+      append_eos: end each completion and each text with EOS, but for what a chat
+        template ends.
       limit: stop after this many good rows.
       on_bad_row: "stop" raises at the first bad row; "skip" counts it and goes on.
 
@@ -76,12 +79,15 @@ def read_demonstrations(
         try:
             if isinstance(row, RowError):
                 raise row
-            prompt, response = _ids(row, tokenizer)
-            pieces = list(_pieces(prompt, [*response, *eos], "text" in row, max_length))
+            texts = _texts(row, tokenizer)
+            prompt, response = _ids(texts, tokenizer)
+            response += [] if texts.ended else eos
+            pieces = list(_pieces(prompt, response, "text" in row, max_length))
         except RowError as error:
             log.add(number, error)
             continue
-        good, cut = good + 1, cut + (len(pieces[-1][1]) < len(response))
+        good += 1
+        cut += sum(len(part) for _, part in pieces) < len(response)
         pairs += [TokenizedPair(number, *piece, rejected=[]) for piece in pieces]
         if good == limit:
             break
@@ -105,21 +111,60 @@ def _rows(source: str | Path, kind: str) -> Iterator[Row]:
                 yield number, require_object(row)
 
 
-def _ids(row: Mapping[str, Any], tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """Prompt, with BOS, and response, without EOS."""
-    keys = ("text",) if "text" in row else ("prompt", "completion")
-    for key in keys:
+@dataclass(frozen=True)
+class _Texts:
+    """What is given, all of it, and whether its end is marked already."""
+
+    prompt: str
+    whole: str
+    ended: bool = False
+
+
+def _texts(row: Mapping[str, Any], tokenizer: Tokenizer) -> _Texts:
+    if "text" in row:
+        return _Texts("", _text(row, "text"))
+    if "messages" in row:
+        messages = check_messages("messages", row["messages"], MAX_CHARS)
+        return _conversation(messages[:-1], messages[-1:], tokenizer)
+    for key in ("prompt", "completion"):
         if key not in row:
             found = ", ".join(map(repr, list(row)[:8])) or "no key"
-            detail = f"found {found}, expected text, or prompt and completion"
-            raise RowError("key missing", detail)
-        check_text(key, row[key], MAX_CHARS)
-    front = "" if keys == ("text",) else row["prompt"]
-    prompt, whole = tokenizer.encode_batch([front, front + row[keys[-1]]])
+            wanted = "expected text, messages, or prompt and completion"
+            raise RowError("key missing", f"found {found}, {wanted}")
+    if isinstance(row["prompt"], list):
+        parts = (check_messages(k, row[k], MAX_CHARS) for k in ("prompt", "completion"))
+        return _conversation(*parts, tokenizer)
+    prompt = _text(row, "prompt")
+    return _Texts(prompt, prompt + _text(row, "completion"))
+
+
+def _text(row: Mapping[str, Any], key: str) -> str:
+    check_text(key, row[key], MAX_CHARS)
+    return row[key]
+
+
+def _conversation(
+    prompt: list[Message], answer: list[Message], tokenizer: Tokenizer
+) -> _Texts:
+    if not answer or answer[0]["role"] != "assistant":
+        role = repr(answer[0]["role"][:40]) if answer else "nothing"
+        detail = f"the prompt is followed by {role}, expected role 'assistant'"
+        raise RowError("no answer", detail)
+    try:
+        whole = tokenizer.render_chat([*prompt, *answer], add_generation_prompt=False)
+        front = answer_start(prompt, [whole], tokenizer) if prompt else ""
+    except DataError as error:
+        raise RowError("chat template", str(error)) from error
+    return _Texts(front, whole, ended=tokenizer.chat_template is not None)
+
+
+def _ids(texts: _Texts, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """Prompt, with BOS, and response, without EOS."""
+    prompt, whole = tokenizer.encode_batch([texts.prompt, texts.whole])
     if shared_length(prompt, whole) == len(prompt):
         response = whole[len(prompt) :]
     else:  # a token would straddle the boundary
-        response = tokenizer.encode_batch([row[keys[-1]]])[0]
+        response = tokenizer.encode_batch([texts.whole[len(texts.prompt) :]])[0]
     bos = tokenizer.bos_id
     wanted = tokenizer.adds_bos or not prompt
     if bos is not None and wanted and prompt[:1] != [bos]:
