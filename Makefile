@@ -6,8 +6,7 @@
 #   make lint       ruff and pyright
 #   make docs       rewrite docs/losses from the docstrings
 #   make clean      remove what these commands made
-
-# WORKERS: processes of the tests; 0 runs them in one.
+# WORKERS=n sets the number of processes that run the tests; 0: none but pytest's own.
 
 PYTHON ?= python3
 WORKERS ?= auto

@@ -47,7 +47,8 @@ class DataSettings:
 
     path: str | None = None
     """A .jsonl or .parquet file or a hub data-set id: pairs; for sft and selfplay also
-    demonstrations (prompt with completion, or text). Default: embedded problems."""
+    demonstrations (prompt with completion, messages, or text). Default: embedded
+    problems."""
 
     limit: int | None = None
     """Use only the first N good rows. Embedded problems: their number, default 2000."""
