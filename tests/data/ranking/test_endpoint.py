@@ -135,6 +135,8 @@ def test_the_key_is_blotted_out_of_what_the_server_says(server):
         "https://host/v1#secret",
         "https://host:secret/v1",
         "https://[secret/v1",
+        "https://host/secret path",
+        "https://hôst/secret",
     ],
 )
 def test_a_url_is_a_place_and_nothing_more(url):
