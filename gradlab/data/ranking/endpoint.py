@@ -113,7 +113,7 @@ class EndpointJudge:
         """Refuses a URL that holds more than a place, and a template without parts."""
         try:
             parts = urlsplit(self.url)
-            plain = parts.scheme in ("http", "https") and parts.hostname
+            plain = re.fullmatch(r"https?://[\x21-\x7e]+", self.url) and parts.hostname
             extra = parts.query or parts.fragment or "@" in parts.netloc
             _ = parts.port
         except ValueError:

@@ -73,6 +73,7 @@ class _Defence:
     lost: list[int]  # in the order in which they left; the champion isn't among them
     winners: set[int]
     losers: set[int]
+    ties: set[tuple[int, int]]
 
     def ranking(self, order: Sequence[int]) -> Ranking:
         scores = self.scores
@@ -104,7 +105,7 @@ def _latest_first(found: _Defence, n: int) -> list[int]:
 
 
 def _defend(n: int) -> Generator[Wave, Sequence[float], _Defence]:
-    found = _Defence([0.0] * n, [], set(), set())
+    found = _Defence([0.0] * n, [], set(), set(), set())
     holder, level = 0, 0.0
     for challenger in range(1, n):
         (outcome,) = yield [(holder, challenger)]
@@ -116,7 +117,9 @@ def _defend(n: int) -> Generator[Wave, Sequence[float], _Defence]:
         else:
             found.scores[challenger] = level - 0.5 * (outcome > 0.5)
         found.lost.append(leaves)
-        if outcome != 0.5:
+        if outcome == 0.5:
+            found.ties.add((holder, challenger))
+        else:
             found.winners.add(holder)
             found.losers.add(leaves)
     return found
@@ -129,15 +132,18 @@ def extremes(n: int) -> Strategy:
       n: number of completions, at least 1.
 
     Returns:
-      A strategy of n - 1 comparisons plus one fewer than those that beat nobody, so 2n
-      - 3 at most. Scores as for `champion`, the lowest one point under all others.
+      A strategy of n - 1 comparisons plus one fewer than those that beat nobody (and
+      fewer where they tied before), so 2n - 3 at most. Scores as for `champion`, the
+      lowest one point under all others.
     """
     found = yield from _defend(n)
-    beatable = [i for i in found.lost if i not in found.winners]
-    if not beatable:
+    candidates = [i for i in found.lost if i not in found.winners]
+    if not candidates:  # n = 1
         return found.ranking(range(n))
-    lowest, *others = beatable
+    lowest, *others = candidates
     for other in others:
+        if found.ties & {(lowest, other), (other, lowest)}:
+            continue
         (outcome,) = yield [(lowest, other)]
         if outcome != 0.5:
             found.losers.add(other if outcome > 0.5 else lowest)
