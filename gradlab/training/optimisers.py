@@ -43,10 +43,11 @@ def learning_rate(settings: OptimiserSettings, steps: int) -> Schedule:
     warmup = round(warmup * steps) if warmup < 1 else round(warmup)
 
     def rate(step: Any) -> Array:
-        rising = jnp.asarray(step) / max(1, warmup)
-        left = 1 - (jnp.asarray(step) - warmup) / max(1, steps - warmup)
+        done = jnp.asarray(step, float)  # float64 where that is enabled
+        rising = done / max(1, warmup)
+        left = 1 - (done - warmup) / max(1, steps - warmup)
         falling = _falling(settings.schedule, jnp.clip(left, 0.0, 1.0))
-        return settings.learning_rate * jnp.where(step < warmup, rising, falling)
+        return settings.learning_rate * jnp.where(done < warmup, rising, falling)
 
     return rate
 
