@@ -66,8 +66,8 @@ class Config:
 
     seeds: Sequence[int] = (0,)
     sizes: Sequence[Size] = (
-        Size(4, 256, 4, 688, batches=4, rounds=3, ablate=True),
-        Size(12, 768, 12, 2048, batches=2, rounds=2, ablate=False),
+        Size(4, 256, 4, 688, batches=3, rounds=3, ablate=True),
+        Size(12, 768, 12, 2048, batches=1, rounds=2, ablate=False),
     )
     vocab_size: int = 49_152
     max_length: int = 512
