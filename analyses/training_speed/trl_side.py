@@ -43,7 +43,7 @@ def make_trainer(scene: Scene, steps: int, *, checkpointing: bool = False) -> An
     datasets.disable_progress_bars()
     for name in ("transformers", "trl"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    arguments = trl.DPOConfig(
+    arguments = trl.DPOConfig(  # pyright: ignore[reportPrivateImportUsage]
         output_dir=str(scene.folder / "trl"),
         max_steps=steps,
         per_device_train_batch_size=scene.config.batch_size,
@@ -66,7 +66,7 @@ def make_trainer(scene: Scene, steps: int, *, checkpointing: bool = False) -> An
     model = transformers.AutoModelForCausalLM.from_pretrained(
         scene.folder, dtype=torch.float32
     )
-    trainer = trl.DPOTrainer(
+    trainer = trl.DPOTrainer(  # pyright: ignore[reportPrivateImportUsage]
         model=model,
         args=arguments,
         train_dataset=datasets.Dataset.from_list(scene.texts),

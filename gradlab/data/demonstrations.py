@@ -132,8 +132,9 @@ def _texts(row: Mapping[str, Any], tokenizer: Tokenizer) -> _Texts:
             wanted = "expected text, messages, or prompt and completion"
             raise RowError("key missing", f"found {found}, {wanted}")
     if isinstance(row["prompt"], list):
-        parts = (check_messages(k, row[k], MAX_CHARS) for k in ("prompt", "completion"))
-        return _conversation(*parts, tokenizer)
+        before = check_messages("prompt", row["prompt"], MAX_CHARS)
+        answer = check_messages("completion", row["completion"], MAX_CHARS)
+        return _conversation(before, answer, tokenizer)
     prompt = _text(row, "prompt")
     return _Texts(prompt, prompt + _text(row, "completion"))
 
