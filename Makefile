@@ -6,11 +6,15 @@
 #   make lint       ruff and pyright
 #   make docs       rewrite docs/losses from the docstrings
 #   make clean      remove what these commands made
+# WORKERS=n sets the number of processes that run the tests; 0: none but pytest's own.
 
 PYTHON ?= python3
+WORKERS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.installed
+# A file's tests share what its fixtures compile, so they stay in one process.
+PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test test-slow figures lint docs clean
 
@@ -18,10 +22,10 @@ demo: $(STAMPS)/base
 	$(BIN)/gradlab compare --out runs/demo --overwrite
 
 test: $(STAMPS)/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: $(STAMPS)/parity
-	$(BIN)/python -m pytest -m "slow or parity"
+	$(BIN)/python -m pytest $(PARALLEL) -m "slow or parity"
 
 figures: $(STAMPS)/base
 	$(BIN)/python -m figures

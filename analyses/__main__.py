@@ -1,7 +1,6 @@
-"""List the studies and their claims, or run one: python -m analyses [NAME]."""
+"""The studies: python -m analyses [run NAME | claims]."""
 
 import difflib
-import math
 import os
 import sys
 import time
@@ -11,47 +10,50 @@ from typing import Annotated, Literal
 
 import tyro
 
+from analyses.claims import TABLES, effect_text, ledger_lines, verdicts_of
 from analyses.machine import machine
 from gradlab.errors import GradlabError
 from gradlab.tables import (
     StudyResult,
     build_manifest,
     code_commit,
+    config_digest,
     read_manifest,
-    read_table,
     write_study,
 )
 
-TABLES = Path(__file__).parent / "tables"
+Size = Literal["smoke", "standard", "full"]
 
 # study -> what it asks, in one line
 STUDIES = {
     "gradient_comparison": "which tokens does each loss push, how hard, which way?",
     "drift_prediction": "do one-step gradients tell whose likelihood will move?",
     "speed": "how much faster, and in how much memory, than the plain ways?",
+    "training_speed": "how many pairs a second, in how much memory, beside TRL?",
 }
 
 
-def run(
-    name: str, size: Literal["smoke", "standard"], out: Path, data: Path | None = None
-) -> Path:
+def run(name: str, size: Size, out: Path, data: Path | None = None) -> Path:
     """Run a study and write its table and manifest together.
 
     Args:
       name: of the study.
-      size: smoke or standard.
+      size: smoke, standard, or full where the study has one.
       out: folder of the table.
       data: folder of optional data, for a study that takes one.
 
     Raises:
-      GradlabError: unknown study, or a folder that can't be written.
+      GradlabError: unknown study or size, or a folder that can't be written.
     """
     if name not in STUDIES:
         near = difflib.get_close_matches(name, STUDIES, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise GradlabError(f"unknown study '{name}'{hint} Known: {', '.join(STUDIES)}")
     study = import_module(f"analyses.{name}")
-    config = study.Config.smoke() if size == "smoke" else study.Config()
+    settings = study.Config if size == "standard" else getattr(study.Config, size, None)
+    if settings is None:
+        raise GradlabError(f"the study {name} has no {size} size")
+    config = settings()
     started, load, commit = time.monotonic(), os.getloadavg(), code_commit()
     result = study.run(config) if data is None else study.run(config, data)
     if not isinstance(result, StudyResult):
@@ -73,53 +75,57 @@ def run(
     return write_study(out, result.table, manifest, result.claims)[0]
 
 
-def _state(name: str) -> str:
-    if not (TABLES / f"{name}.json").is_file():
-        return "not run"
-    manifest = read_manifest(TABLES / f"{name}.json")
-    return f"{manifest['size']}, {manifest['wall_seconds']:.0f} s"
-
-
-def _ledger(name: str) -> list[str]:
-    """The study's claims, one line per claim and setting, with what decided."""
-    path = TABLES / f"{name}_claims.csv"
+def state(name: str) -> str:
+    """Size, time and whether the committed table is that of the code's settings."""
+    path = TABLES / f"{name}.json"
     if not path.is_file():
-        return []
-    table = read_table(path)
+        return "not run"
+    manifest, study = read_manifest(path), import_module(f"analyses.{name}")
+    same = config_digest(manifest["config"]) == config_digest(study.Config())
+    found = "fresh" if same else "stale: made with other settings than the code's"
+    return f"{manifest['size']}, {manifest['wall_seconds']:.0f} s, {found}"
+
+
+def _overview(name: str) -> list[str]:
+    """The study, its state, and one line per claim and setting."""
+    lines = [f"{name}  ({state(name)})  {STUDIES[name]}"]
+    table = verdicts_of(name)
+    if table is None:
+        return lines
     setting, verdict = (int(table[c].str.len().max()) for c in ("setting", "verdict"))
-    lines = []
     for row in table.to_dict("records"):
         named = f"  {row['claim_id']:<7} {row['setting']:<{setting}}"
-        line = f"{named}  {row['verdict']:<{verdict}}"
-        if not math.isnan(row["effect"]):
-            line += f"  {row['effect']:+.3g}"
-        if not math.isnan(row["ci_low"]):
-            line += f" [{row['ci_low']:+.3g}, {row['ci_high']:+.3g}]"
+        line = f"{named}  {row['verdict']:<{verdict}}  {effect_text(row)}"
         lines.append(line.rstrip())
     return [*lines, ""]
 
 
 def main(
+    action: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ACTION")] = "",
     study: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = "",
     /,
-    size: Literal["smoke", "standard"] = "standard",
+    size: Size = "standard",
     out: Path = TABLES,
     data: Path | None = None,
 ) -> None:
-    """List the studies and the verdicts on their claims, or run one.
+    """List the studies with the verdicts on their claims, run one, or print the ledger.
 
     Args:
-      study: name of the study; without it studies and verdicts are listed.
-      size: smoke takes seconds and shows that it runs; standard is what is committed.
+      action: `run` with the name of a study, or that name alone; `claims` prints the
+        ledger as Markdown; without it studies and verdicts are listed.
+      study: name of the study to run.
+      size: smoke takes seconds and shows that it runs; standard is what is committed;
+        full wants a GPU.
       out: folder of the table and its manifest.
       data: folder of optional data, for studies that name some.
     """
-    if not study:
-        for name, question in STUDIES.items():
-            print(f"{name}  ({_state(name)})  {question}")
-            print(*_ledger(name), sep="\n", end="")
-        return
-    print(f"wrote {run(study, size, out, data)}")
+    if action == "claims":
+        print(*ledger_lines(STUDIES), sep="\n")
+    elif action:
+        print(f"wrote {run(study if action == 'run' else action, size, out, data)}")
+    else:
+        for name in STUDIES:
+            print(*_overview(name), sep="\n")
 
 
 if __name__ == "__main__":

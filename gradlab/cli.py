@@ -4,6 +4,8 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Union
 
 import tyro
 
@@ -11,16 +13,28 @@ from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.comparison.config import CompareConfig
 from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
+from gradlab.rank.config import RankConfig
 from gradlab.report.config import ReportConfig
+from gradlab.training.config import TrainConfig
+from gradlab.training.config_file import read_config
+from gradlab.training.sweep.config import SweepConfig
 
 # command -> (its settings, module:function that carries it out)
 COMMANDS: dict[str, tuple[type, str]] = {
     "compare": (CompareConfig, "gradlab.comparison.command:compare"),
     "drift": (DriftConfig, "gradlab.drift.command:drift"),
+    "train": (TrainConfig, "gradlab.training.command:train"),
+    "sweep": (SweepConfig, "gradlab.training.sweep.runner:sweep"),
+    "rank": (RankConfig, "gradlab.rank.command:rank"),
     "report": (ReportConfig, "gradlab.report.command:report"),
     "losses": (LossesConfig, "gradlab.commands.catalogue:losses"),
     "cite": (CiteConfig, "gradlab.commands.catalogue:cite"),
 }
+
+DESCRIPTION = """What a preference loss does to a language model, token by token.
+
+Compiled programs are kept in ~/.cache/gradlab (JAX_COMPILATION_CACHE_DIR names another
+folder) and found again by later runs; JAX_ENABLE_COMPILATION_CACHE=0 turns that off."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,18 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
       Exit status: 0; 2 for refused input, with one message on stderr; 130 when
       interrupted.
     """
-    settings = tyro.extras.subcommand_cli_from_dict(
-        {name: kind for name, (kind, _) in COMMANDS.items()},
-        prog="gradlab",
-        description="What a preference loss does to a language model, token by token.",
-        args=arguments,
-    )
-    target = next(t for kind, t in COMMANDS.values() if type(settings) is kind)
-    module, function = target.split(":")
-    # A user's own loss, my_module:my_loss, is looked for in the current folder too.
-    sys.path.insert(0, "")
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    _keep_compiled()
     try:
-        getattr(import_module(module), function)(settings)
+        settings: Any = tyro.cli(
+            _commands(arguments),
+            prog="gradlab",
+            description=DESCRIPTION,
+            args=arguments,
+        )
+        _carry_out(settings)
     except GradlabError as error:
         print(f"gradlab: {error}", file=sys.stderr)
         return 2
@@ -53,6 +65,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _carry_out(settings: Any) -> None:
+    target = next(t for kind, t in COMMANDS.values() if type(settings) is kind)
+    module, function = target.split(":")
+    # A user's own loss, my_module:my_loss, is looked for in the current folder too.
+    sys.path.insert(0, "")
+    try:
+        getattr(import_module(module), function)(settings)
     finally:
         sys.path.remove("")
-    return 0
+
+
+def _keep_compiled() -> None:
+    """Has jax keep what it compiles for later runs; it reads this when it is loaded."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = str(cache / "gradlab" / "compiled")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder)
+
+
+def _commands(arguments: Sequence[str]) -> Any:
+    """All commands as one type; a file named by --config gives a command's defaults."""
+    kinds = []
+    for name, (kind, _) in COMMANDS.items():
+        given: dict[str, Any] = {}
+        if arguments[:1] == [name] and (path := _config_file(arguments)) is not None:
+            given["default"] = read_config(path, kind)
+        kinds.append(Annotated[kind, tyro.conf.subcommand(name, **given)])
+    return Union[tuple(kinds)]  # noqa: UP007
+
+
+def _config_file(arguments: Sequence[str]) -> str | None:
+    """The value of --config, before all other flags are read."""
+    for place, argument in enumerate(arguments):
+        option, _, value = argument.partition("=")
+        if option in ("--config", "-c"):
+            return value or next(iter(arguments[place + 1 :]), None)
+    return None

@@ -24,3 +24,7 @@ class CheckpointError(GradlabError):
 
 class MissingExtraError(GradlabError, ImportError):
     """An optional dependency is not installed; the message names the extra."""
+
+
+class JudgeError(GradlabError):
+    """A judge of completions can't be used, or refuses to work."""

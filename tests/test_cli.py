@@ -1,7 +1,10 @@
 """The command line on the embedded model: results, and one message per refusal."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -196,6 +199,37 @@ def test_hostile_text_is_shown_not_obeyed(tmp_path, capsys):
     out = ["--losses", "dpo", "--out", str(tmp_path / "out")]
     assert main(["compare", *arguments, *out]) == 0
     assert "\x1b[31m" not in capsys.readouterr().out
+
+
+CACHE = """
+import sys
+from pathlib import Path
+from gradlab.cli import main
+assert main(["losses", "dpo"]) == 0
+import jax, jax.numpy as jnp
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.jit(lambda x: x * 3 + 1)(jnp.ones(4)).block_until_ready()
+kept = list(Path(sys.argv[1]).rglob("*-cache"))
+assert bool(kept) is (sys.argv[2] == "kept"), kept
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "folder", "kept"),
+    [
+        ({"XDG_CACHE_HOME": "HERE"}, "gradlab/compiled", "kept"),
+        ({"HOME": "HERE"}, ".cache/gradlab/compiled", "kept"),
+        ({"JAX_COMPILATION_CACHE_DIR": "HERE"}, "", "kept"),
+        ({"HOME": "HERE", "JAX_ENABLE_COMPILATION_CACHE": "0"}, "", "nothing"),
+    ],
+)
+def test_what_is_compiled_is_kept_for_later_runs(settings, folder, kept, tmp_path):
+    unset = ("JAX_COMPILATION_CACHE_DIR", "XDG_CACHE_HOME")
+    environment = {k: v for k, v in os.environ.items() if k not in unset}
+    environment |= {k: v.replace("HERE", str(tmp_path)) for k, v in settings.items()}
+    command = [sys.executable, "-c", CACHE, str(tmp_path / folder), kept]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_all_means_every_loss_without_required_settings():

@@ -20,23 +20,26 @@ LAYERS = [
     "measures",
     "models",
     "data",
-    "training",
     "tables",
     "plotting",
     "inputs",
     "report",
+    "training",
     "comparison",
     "drift",
+    "rank",
     "commands",
     "cli",
 ]
 # heavy package -> the layers that may import it
 HEAVY = {
     "jax": {"types", "losses", "gradients", "measures", "models", "training"}
-    | {"inputs", "comparison", "drift"},
+    | {"inputs", "comparison", "drift", "rank"},
     "flax": {"models"},
     "optax": {"training", "drift"},
-    "pandas": {"tables", "plotting", "inputs", "comparison", "drift"} | {"report"},
+    "orbax": {"training"},
+    "pandas": {"tables", "plotting", "inputs", "training", "comparison", "drift"}
+    | {"report"},
     "matplotlib": {"plotting"},
     "tokenizers": {"data"},
     "torch": set(),
@@ -96,8 +99,12 @@ def test_scripts_import_only_their_ring(folder):
         "import gradlab.cli",
         "import gradlab.plotting, gradlab.tables, gradlab.data, gradlab.report.command",
         "import figures.gradient_comparison",
-        "from gradlab.cli import main\n"
-        "try: main(['compare', '--help'])\nexcept SystemExit: pass",
+        *(
+            "from gradlab.cli import main\n"
+            f"try: main(['{command}', '--help'])\nexcept SystemExit: pass"
+            for command in ("compare", "drift", "train", "sweep", "rank", "report")
+        ),
+        "import gradlab.rank.command, gradlab.data.ranking",
     ],
 )
 def test_what_needs_no_jax_loads_none(code):

@@ -32,72 +32,74 @@ CLAIMS = {
         Claim(
             "S6.2a",
             "after training on subsets of rising CHES the chosen drift falls",
-            "O", 0.5, "T", matching_rule=RATE,
+            "O", 0.5, "T", matching_rule=RATE, paper="2410.08847",
         ),
         Claim(
             "S6.2b",
             "CHES ranks pairs by how far their own step lowers the chosen response",
-            "O", 0.5, "T", matching_rule=RATE,
+            "O", 0.5, "T", matching_rule=RATE, paper="2410.08847",
         ),
         Claim(
             "S6.2c",
             "it ranks them better than edit distance and last-hidden cosine do",
-            "H", 0.1, "T", matching_rule=RATE,
+            "H", 0.1, "T", matching_rule=RATE, paper="2410.08847",
         ),
         Claim(
             "S6.3a",
             "one step on a pair moves each side the way the weighted condition says, "
             "outside a band (effect: share of exceptions)",
-            "X", 0.0, "2", matching_rule=EQUAL,
+            "X", 0.0, "2", matching_rule=EQUAL, paper="2410.13828",
         ),
         Claim(
             "S6.3b",
             "over a short run the chosen response falls the more, the larger the ratio "
             "of push to pull at its start",
-            "O", 0.5, "2", matching_rule=RATE,
+            "O", 0.5, "2", matching_rule=RATE, paper="2410.13828",
         ),
         Claim(
             "S6.4",
             "the rejected score gradient is more often the larger one, and both falling"
             " is a commoner failure than both rising",
-            "H", 0.05, "2",
+            "H", 0.05, "2", paper="2410.13828",
         ),
         Claim(
             "S6.5a",
             "the cosine of the score gradients grows with a shared suffix's length",
-            "O", 0.5, "2",
+            "O", 0.5, "2", paper="2410.13828",
         ),
         Claim(
             "S6.5b",
             "the chosen response falls more, the longer the shared suffix",
-            "O", 0.5, "2", matching_rule=RATE,
+            "O", 0.5, "2", matching_rule=RATE, paper="2410.13828",
         ),
         Claim(
             "S6.6a",
             "softmax rows: pushing an unlikely token down raises the argmax of the "
             "others, by the exact formula",
-            "X", 1e-12, "C",
+            "X", 1e-12, "C", paper="2407.10490",
         ),
         Claim(
             "S6.6b",
             "the argmax absorbs a larger share, the peakier the distribution",
-            "O", 0.5, "C",
+            "O", 0.5, "C", paper="2407.10490",
         ),
         Claim(
             "S6.6c",
             "decoder: the argmax rises while an unlikely token is pushed down by a nat",
             "S", 0.02, "C", matching_rule="equal fall of the pushed token",
+            paper="2407.10490",
         ),
         Claim(
             "S6.6d",
             "decoder: the other tokens fall meanwhile",
             "S", 0.02, "C", matching_rule="equal fall of the pushed token",
+            paper="2407.10490",
         ),
         Claim(
             "S6.7",
             "over training the chosen response rises, then falls; the rejected one and "
             "most unrelated texts fall",
-            "H", 0.0, "C",
+            "H", 0.0, "C", paper="2407.10490",
         ),
         Claim(
             "S6.8",
@@ -109,7 +111,7 @@ CLAIMS = {
             "S6.9",
             "training on the lowest LN-CHES quarter leaves the chosen responses higher "
             "than training on as many pairs at random",
-            "S", 0.05, "T", matching_rule=RATE,
+            "S", 0.05, "T", matching_rule=RATE, paper="2410.08847",
         ),
         Claim(
             "S6.10a",
@@ -125,7 +127,7 @@ CLAIMS = {
         Claim(
             "S6.11",
             "top-k mass shrinks and entropy turns when quality turns",
-            "S", 0.8, "2",
+            "S", 0.8, "2", paper="2410.11677",
         ),
         Claim(
             "S6.12",

@@ -15,6 +15,7 @@ from gradlab.errors import GradlabError
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 2**20
+STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 # With fixed thresholds the C library hands every large block back at once, so that
 # memory left over from compilation can't serve the measured call unseen.
 ENVIRONMENT = {
@@ -29,13 +30,21 @@ def host_peak(call: Callable[[], Any]) -> float:
 
     For jax it must be a program's first call, which takes memory and keeps it.
     """
-    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-    if not reset.exists():
-        return math.nan
-    reset.write_text("5")  # the peak starts again from what is resident now
-    before = _kib(status, "VmRSS")
-    jax.block_until_ready(call())
-    return (_kib(status, "VmHWM") - before) / 1024
+    before = resident()
+    return highest(lambda: jax.block_until_ready(call())) - before
+
+
+def resident() -> float:
+    """Memory that this process holds now, in MiB; Linux only, else NaN."""
+    return _mib("VmRSS")
+
+
+def highest(call: Callable[[], Any]) -> float:
+    """The most memory that this process holds during a call, in MiB; as `resident`."""
+    if RESET.exists():
+        RESET.write_text("5")  # the peak starts again from what is resident now
+    call()
+    return _mib("VmHWM")
 
 
 def device_peak(call: Callable[[], Any]) -> float:
@@ -58,9 +67,24 @@ def fresh_peak(config: Any, seed: int, key: tuple, side: str) -> float:
     Raises:
       GradlabError: the process failed; with its last line.
     """
+    what = f"{side} in {key}"
+    return own_process("analyses.speed.child", (config, seed, key, side), what)
+
+
+def own_process(module: str, message: Any, what: str) -> float:
+    """The number that a module prints when it runs in a process of its own.
+
+    Args:
+      module: run as python -m.
+      message: pickled onto its standard input.
+      what: is measured, for errors.
+
+    Raises:
+      GradlabError: the process failed; with its last line.
+    """
     done = subprocess.run(
-        [sys.executable, "-m", "analyses.speed.child"],
-        input=pickle.dumps((config, seed, key, side)),
+        [sys.executable, "-m", module],
+        input=pickle.dumps(message),
         capture_output=True,
         cwd=ROOT,
         env={**os.environ, **ENVIRONMENT},
@@ -69,12 +93,15 @@ def fresh_peak(config: Any, seed: int, key: tuple, side: str) -> float:
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
         raise GradlabError(
-            f"the process that measures {side} in {key} ended with code "
-            f"{done.returncode}: {lines[-1]}"
+            f"the process that measures {what} ended with code {done.returncode}: "
+            f"{lines[-1]}"
         )
-    return float(done.stdout)
+    return float(done.stdout.split()[-1])
 
 
-def _kib(status: Path, name: str) -> int:
-    lines = status.read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+def _mib(name: str) -> float:
+    if not RESET.exists():
+        return math.nan
+    lines = STATUS.read_text().splitlines()
+    line = next(line for line in lines if line.startswith(f"{name}:"))
+    return int(line.split()[1]) / 1024

@@ -11,7 +11,6 @@ the embedded model was trained for; it can't do much beyond them.
 
 import json
 import os
-import re
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,19 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from gradlab.data.corruptions import CORRUPTIONS, Corruption, corrupt
-from gradlab.data.stories import STYLES, Operation, Problem, Step, Style, draw
+from gradlab.data.equations import equations, final_answer
+from gradlab.data.stories import STYLES, Problem, Step, Style, draw
 from gradlab.errors import DataError
 
 _PATIENCE = 100  # draws for each wanted item before giving up
-
-_NUMBER = r"(-?\d{1,9})(?!\d|\.\d)"  # bounded: int() of endless digits is slow
-_EQUATION = re.compile(
-    r"(?<![\d.])(\d{1,9})\s*([-+*/x×÷])\s*(\d{1,9})\s*=\s*" + _NUMBER
-)
-_ANSWER = re.compile(r"answer is\s*" + _NUMBER, re.IGNORECASE)
-_OPERATIONS: dict[str, Operation] = {
-    "+": "+", "-": "-", "*": "*", "x": "*", "×": "*", "/": "/", "÷": "/"
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -175,15 +166,11 @@ def check(text: str, problem: Problem) -> Verdict:
     Returns:
       The verdict.
     """
-    found = [
-        Step(int(left), _OPERATIONS[symbol], int(right), int(result))
-        for left, symbol, right, result in _EQUATION.findall(text)
-    ]
+    found = equations(text)
     true, both = problem.steps, min(len(found), len(problem.steps))
     wrong = [i for i in range(both) if not _same(found[i], true[i])]
     wrong += range(both, max(len(found), len(true)))
-    answers = _ANSWER.findall(text)
-    answer = int(answers[-1]) if answers else None
+    answer = final_answer(text)
     return Verdict(
         answer=answer,
         answer_right=answer == problem.answer,

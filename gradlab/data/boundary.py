@@ -66,16 +66,27 @@ def _conversation(pair: Pair, tokenizer: Tokenizer) -> _Texts:
     )
     if not prompt:
         return _Texts("", chosen, rejected)
+    shared = answer_start(prompt, [chosen, rejected], tokenizer)
+    return _Texts(shared, chosen, rejected)
+
+
+def answer_start(
+    prompt: Sequence[Message], conversations: Sequence[str], tokenizer: Tokenizer
+) -> str:
+    """What rendered conversations that begin with these messages have in front.
+
+    Raises:
+      RowError: the template renders the prompt otherwise when an answer follows.
+    """
     # Some templates open an answer differently when it is still to come (<think>): the
-    # prompt ends where the three texts part, if that is behind the last prompt message.
+    # prompt ends where the texts part, if that is behind the last prompt message.
     bare = tokenizer.render_chat(prompt, add_generation_prompt=False)
     asking = tokenizer.render_chat(prompt, add_generation_prompt=True)
-    if not (chosen.startswith(bare) and rejected.startswith(bare)):
+    if not all(text.startswith(bare) for text in conversations):
         detail = "it renders the prompt otherwise when a response follows"
         raise RowError("chat template", f"{detail}, expected the same text in front")
-    parting = min(shared_length(asking, chosen), shared_length(asking, rejected))
-    shared = asking[: max(parting, len(bare))]
-    return _Texts(shared, chosen, rejected)
+    parting = min(shared_length(asking, text) for text in conversations)
+    return asking[: max(parting, len(bare))]
 
 
 def _messages(part: str | list[Message] | None) -> list[Message]:

@@ -48,7 +48,7 @@ def open_kind(source: str | Path) -> str:
         hint = f" It holds {', '.join(inside)}." if path.is_dir() and inside else ""
         kind = "a directory" if path.is_dir() else "not a regular file"
         raise DataError(f"{source}: found {kind}, expected one file of pairs.{hint}")
-    return _file_kind(path)
+    return file_kind(path)
 
 
 def _looks_like_hub_id(source: str) -> bool:
@@ -56,14 +56,23 @@ def _looks_like_hub_id(source: str) -> bool:
     return bool(HUB_ID.fullmatch(source)) and suffix not in FILE_SUFFIXES
 
 
-def _file_kind(path: Path) -> str:
+def file_kind(path: Path, what: str = "preference pairs") -> str:
+    """Tells by its first bytes what an existing file is: "jsonl" or "parquet".
+
+    Args:
+      path: the file.
+      what: the expected content, for messages.
+
+    Raises:
+      DataError: as `open_kind`.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(8)
     except OSError as error:
         raise DataError(f"{path}: can't be read: {error.strerror}.") from error
     if not head:
-        raise DataError(f"{path}: found an empty file, expected preference pairs.")
+        raise DataError(f"{path}: found an empty file, expected {what}.")
     for mark, name in ARCHIVES.items():
         if head.startswith(mark):
             raise DataError(
@@ -153,8 +162,7 @@ def require_object(found: Any) -> Any:
     """The row itself, or a RowError if it isn't an object."""
     if isinstance(found, Mapping):
         return found
-    detail = f"found {type_name(found)}, expected an object with chosen and rejected"
-    return RowError("not an object", detail)
+    return RowError("not an object", f"found {type_name(found)}, expected an object")
 
 
 def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:

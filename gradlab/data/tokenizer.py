@@ -5,6 +5,7 @@ and the JSON files beside them). Code that a folder may hold or name is never ru
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tokenizers import decoders, models, pre_tokenizers
 from gradlab.data.encoding import Tokenizer as Tokenizer
 from gradlab.errors import DataError
 
+BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 NAMES = ("bos_token", "eos_token", "pad_token", "unk_token")
 GPT2_CLASSES = (None, "GPT2Tokenizer", "GPT2TokenizerFast")
 
@@ -63,6 +65,32 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         special_tokens=texts,
         source=str(folder),
     )
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
+    """Writes a tokenizer beside a model, so that transformers reads it too.
+
+    Args:
+      tokenizer: its `tokenizer.json` is written anew; the files that go with that are
+        copied from its source, or made where the source has no configuration.
+      folder: which exists.
+
+    Guarantees:
+      `load_tokenizer` of the folder gives the same ids.
+    """
+    folder, source = Path(folder), Path(tokenizer.source)
+    source = source.parent if source.is_file() else source
+    tokenizer.inner.save(str(folder / "tokenizer.json"))
+    for name in BESIDE:
+        if (source / name).is_file():
+            shutil.copy(source / name, folder / name)
+    config = folder / BESIDE[0]
+    if not config.exists():
+        fields = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            **tokenizer.special_tokens,
+        }
+        config.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -6,13 +6,15 @@ import optax
 from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
 from gradlab.gradients.groups import tree_norm
+from gradlab.training.config import OptimiserSettings
+from gradlab.training.optimisers import make_optimiser
 from gradlab.types import Params
 
 RELATIVE_STEP = 1e-5  # of the parameters' norm: small, and well above rounding
 
 
 def build_optimiser(config: DriftConfig) -> optax.GradientTransformation:
-    """The optimiser that the settings name; of rate 1 where the length is set instead.
+    """The optimiser that `gradlab train` takes too; of rate 1 where a length is set.
 
     Raises:
       GradlabError: a rate, norm or decay that isn't positive, a rate and a length, or
@@ -34,15 +36,14 @@ def build_optimiser(config: DriftConfig) -> optax.GradientTransformation:
             f"--weight-decay {config.weight_decay} with --optimizer "
             f"{config.optimizer}; expected adamw, the one that decays weights"
         )
-    rate = 1.0 if config.lr is None else config.lr
-    made = {
-        "sgd": lambda: optax.sgd(rate),
-        "rmsprop": lambda: optax.rmsprop(rate),
-        "adamw": lambda: optax.adamw(rate, weight_decay=config.weight_decay),
-    }[config.optimizer]()
-    if config.clip_norm is None:
-        return made
-    return optax.chain(optax.clip_by_global_norm(config.clip_norm), made)
+    settings = OptimiserSettings(
+        name=config.optimizer,
+        learning_rate=1.0 if config.lr is None else config.lr,
+        schedule="constant",
+        clip_norm=config.clip_norm,
+        weight_decay=config.weight_decay,
+    )
+    return make_optimiser(settings, steps=1)
 
 
 def step_length(config: DriftConfig, params: Params) -> float | None:

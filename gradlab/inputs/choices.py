@@ -40,18 +40,19 @@ def output_folder(config: InputConfig, command: str) -> Path:
       GradlabError: the folder holds files and `overwrite` isn't set.
     """
     if config.out is None:
-        runs = Path("runs")
-        return next(
-            folder
-            for number in range(1, 10**6)
-            if not (folder := runs / f"{command}-{number}").exists()
-        )
+        return free_folder(command)
     if config.out.is_dir() and any(config.out.iterdir()) and not config.overwrite:
         raise GradlabError(
             f"--out {config.out} holds files already; expected a new or empty folder "
             "(--overwrite replaces an earlier run)"
         )
     return config.out
+
+
+def free_folder(command: str) -> Path:
+    """The next runs/COMMAND-N that isn't there."""
+    numbered = (Path("runs") / f"{command}-{number}" for number in range(1, 10**6))
+    return next(folder for folder in numbered if not folder.exists())
 
 
 def check_pair(pair: int | None, count: int) -> None:

@@ -18,7 +18,7 @@ from gradlab.data import (
 from gradlab.data.embedded import embedded_model_folder
 from gradlab.errors import GradlabError
 from gradlab.inputs.config import InputConfig
-from gradlab.inputs.progress import counting
+from gradlab.inputs.progress import counting, say
 from gradlab.inputs.scored import ScoredPairs
 from gradlab.inputs.scoring import Scorer, passes, score_pairs
 from gradlab.losses import BoundLoss
@@ -79,7 +79,7 @@ def load_inputs(config: InputConfig, console: Console) -> Inputs:
     )
     notes = [rows.summary(), *tokenized.report.lines()]
     for note in notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+        say(console, note)
     return Inputs(
         policy=policy,
         reference=reference,
@@ -132,7 +132,12 @@ def _read(config: InputConfig) -> PairFile:
             "model only; expected --data FILE"
         )
     count = EMBEDDED_PAIRS if config.limit is None else config.limit
-    made = arithmetic.pairs(count, config.seed)
+    return embedded_pairs(count, config.seed)
+
+
+def embedded_pairs(count: int, seed: int) -> PairFile:
+    """Word problems with a right and a wrong solution, which come with gradlab."""
+    made = arithmetic.pairs(count, seed)
     columns = ("prompt", "chosen", "rejected")
     return read_pairs([{c: getattr(p, c) for c in columns} for p in made])
 
@@ -151,11 +156,16 @@ def _max_length(config: InputConfig, policy: Scorer, reference: Scorer | None) -
 
 
 def _check_same_tokens(ours: Tokenizer, theirs: Tokenizer, config: InputConfig) -> None:
-    probe = "The answer is 26, isn't it? Ünïcode\n  and  spaces."
-    same_text = ours.encode(probe) == theirs.encode(probe)
-    if ours.vocab_size != theirs.vocab_size or not same_text:
+    if not same_tokens(ours, theirs):
         raise GradlabError(
             f"--reference {config.reference} has another tokenizer than the policy "
             f"({theirs.vocab_size} tokens, the policy {ours.vocab_size}); expected one "
             "that gives the same tokens"
         )
+
+
+def same_tokens(one: Tokenizer, other: Tokenizer) -> bool:
+    """Whether two tokenizers are of one size and cut a text of many kinds alike."""
+    probe = "The answer is 26, isn't it? Ünïcode\n  and  spaces."
+    same_size = one.vocab_size == other.vocab_size
+    return same_size and one.encode(probe) == other.encode(probe)

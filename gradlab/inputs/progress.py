@@ -17,6 +17,11 @@ from rich.progress import (
 EVERY_SECONDS = 10.0
 
 
+def say(console: Console, line: str) -> None:
+    """Prints a line as it is: no markup, no colours, no line breaks put in."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 @contextlib.contextmanager
 def counting(
     console: Console, what: str, total: int, *, unit: str
@@ -56,7 +61,7 @@ class _Lines:
         self.console, self.what, self.total, self.unit = console, what, total, unit
         self.done = 0
         self.started = self.said = time.monotonic()
-        self._say(f"{what} {total} {unit}")
+        say(console, f"{what} {total} {unit}")
 
     def __call__(self, n: int) -> None:
         self.done += n
@@ -65,10 +70,8 @@ class _Lines:
             self.said = now
             rest = (now - self.started) / self.done * (self.total - self.done)
             left = f", about {rest:.0f} s left" if self.done < self.total else ""
-            self._say(
+            line = (
                 f"{self.what}: {self.done}/{self.total} {self.unit} in "
                 f"{now - self.started:.0f} s{left}"
             )
-
-    def _say(self, line: str) -> None:
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            say(self.console, line)

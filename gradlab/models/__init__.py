@@ -14,3 +14,6 @@ from gradlab.models.logps import token_logps as token_logps
 from gradlab.models.logps import token_stats as token_stats
 from gradlab.models.logps import token_stats_from_logits as token_stats_from_logits
 from gradlab.models.scoring import score_batches as score_batches
+from gradlab.models.sharding import make_mesh as make_mesh
+from gradlab.models.sharding import shard_batch as shard_batch
+from gradlab.models.sharding import shard_params as shard_params

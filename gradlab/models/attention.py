@@ -145,7 +145,7 @@ def _bands(visible: Any) -> list[tuple[int, int, int]]:
 
     def band(low: int) -> tuple[int, int, int]:
         high = min(low + BAND, length)
-        return low, high, int(np.flatnonzero(seen[low:high].any(0))[-1]) + 1
+        return low, high, int(np.flatnonzero(np.any(seen[low:high], axis=0))[-1]) + 1
 
     return [band(low) for low in range(0, length, BAND)]
 

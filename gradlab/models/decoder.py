@@ -194,10 +194,10 @@ class Decoder(nnx.Module):
         """Token embeddings [B, T, D] -> [B, T, D]; an entry for gradient checks."""
         layout = running(x.shape[1]) if layout is None else layout
         x, turns = self._place(x, layout)
-        visible = jnp.asarray(layout.visible)
 
         def run(x: Array, block: Block) -> Array:
-            return block(x, visible, turns)
+            # A host array stays one: attention leaves out what it knows to be unseen.
+            return block(x, layout.visible, turns)
 
         x = _through(self.layers, run, x, scan=self.scan, remat=self.remat)
         return self.norm(x)

@@ -146,6 +146,15 @@ def save_model(
     return folder
 
 
+def read_config(path: str | Path) -> DecoderConfig:
+    """The shape that a config.json in Llama layout describes.
+
+    Raises:
+      CheckpointError: no such file, or not a plain Llama.
+    """
+    return config_from_fields(_read_json(Path(path)), str(path))
+
+
 def require_dtype(dtype: Any):
     """Refuses a dtype that jax would narrow in silence, or that is no float."""
     wanted = jnp.dtype(dtype)

@@ -9,6 +9,7 @@ import numpy as np
 from gradlab.errors import GradlabError
 from gradlab.models.functional import LanguageModel
 from gradlab.models.logps import POSITION_CHUNK, response_stats
+from gradlab.models.sharding import beside, gathered
 from gradlab.types import Params, TokenStats
 
 # One cache for the whole process, keyed on the model (equal configs share one object),
@@ -52,7 +53,7 @@ def score_batches(
 
     Args:
       model: the language model.
-      params: its parameters.
+      params: its parameters; on a mesh, the rows of a batch are split over it.
       batches: with `tokens`, `response_start`, `response_length` and `width`.
       position_chunk: positions whose logits exist at once.
       vocab_chunk: columns of the head whose logits exist at once; None: all.
@@ -73,17 +74,16 @@ def score_batches(
     for number, batch in enumerate(batches):
         _check(model, batch, number)
         with jax.default_matmul_precision(precision):
+            given = (batch.tokens, batch.response_start, batch.response_length)
             stats = _score(
                 model,
                 params,
-                np.asarray(batch.tokens, np.int32),
-                np.asarray(batch.response_start, np.int32),
-                np.asarray(batch.response_length, np.int32),
+                *beside(params, [np.asarray(part, np.int32) for part in given]),
                 width=batch.width,
                 position_chunk=position_chunk,
                 vocab_chunk=vocab_chunk,
             )
-        stats = jax.tree.map(np.asarray, stats)
+        stats = gathered(stats)
         bad = np.argwhere(~np.isfinite(stats.logps))
         if len(bad):
             raise GradlabError(

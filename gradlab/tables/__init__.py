@@ -15,6 +15,7 @@ from gradlab.tables.latex import escape as escape
 from gradlab.tables.latex import to_latex as to_latex
 from gradlab.tables.manifests import build_manifest as build_manifest
 from gradlab.tables.manifests import code_commit as code_commit
+from gradlab.tables.manifests import config_digest as config_digest
 from gradlab.tables.manifests import read_manifest as read_manifest
 from gradlab.tables.manifests import write_manifest as write_manifest
 from gradlab.tables.studies import STUDY_COLUMNS as STUDY_COLUMNS

@@ -38,7 +38,7 @@ ClaimType = Literal["X", "S", "Q", "O", "H"]
 CLAIM_COLUMNS = (
     "claim_id", "setting", "type", "effect", "e", "n_seeds", "ci_low", "ci_high",
     "boot_low", "boot_high", "p_holm", "sign_agreement", "verdict", "matching_rule",
-    "source_tag", "source_checked", "survives_holm", "note",
+    "paper", "source_tag", "source_checked", "survives_holm", "note",
 )  # fmt: skip
 VERDICTS = (
     "reproduced", "contradicted", "inconclusive", "not testable", "skipped",
@@ -61,6 +61,7 @@ class Claim:
         second hand, U user report, D derived here, P own pilot.
       source_checked: whether a person compared it with the full source.
       matching_rule: how losses were made comparable, such as "equal update norm".
+      paper: arXiv number of where it was seen; empty for an own derivation.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Claim:
     source_tag: str
     source_checked: bool = False
     matching_rule: str = ""
+    paper: str = ""
 
     def __post_init__(self):
         """Refuses what no rule could decide."""
@@ -207,6 +209,7 @@ def _row(claim: Claim, setting: str, verdict: str, note: str) -> dict[str, Any]:
         "e": claim.e,
         "verdict": verdict,
         "matching_rule": claim.matching_rule,
+        "paper": claim.paper,
         "source_tag": claim.source_tag,
         "source_checked": "yes" if claim.source_checked else "no",
         "note": note,

@@ -69,6 +69,12 @@ def build_manifest(
     }
 
 
+def config_digest(config: Any) -> str:
+    """Hex SHA-256 of a configuration, or of what a manifest holds of it."""
+    text = json.dumps(_plain(config), sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _plain(value: Any) -> Any:
     """The same value in JSON's types; what JSON lacks becomes a string."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

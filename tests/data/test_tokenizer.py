@@ -7,8 +7,9 @@ from hypothesis import given
 from tokenizers import processors
 
 from gradlab.data import load_tokenizer, read_pairs
+from gradlab.data.tokenizer import save_tokenizer
 from gradlab.errors import DataError
-from tests.data.folders import byte_level, marks, write_folder
+from tests.data.folders import CHATML, byte_level, marks, write_folder
 from tests.data.samples import (
     ASK,
     RIGHT,
@@ -172,6 +173,39 @@ class TestLoading:
         folder = write_folder(tmp_path, byte_level(), eos_token="<eos>")
         with pytest.raises(DataError, match="eos_token is '<eos>', which is not in"):
             load_tokenizer(folder)
+
+
+class TestSaving:
+    TEXT = "a the bath </s>é"
+
+    def check(self, tokenizer, folder):
+        """Saves, and loads from where the source is not."""
+        save_tokenizer(tokenizer, folder)
+        again = load_tokenizer(folder)
+        assert again.encode(self.TEXT) == tokenizer.encode(self.TEXT)
+        for name in ("bos_id", "eos_id", "pad_id", "adds_bos", "chat_template"):
+            assert getattr(again, name) == getattr(tokenizer, name), name
+
+    def test_files_beside_it_come_along(self, tmp_path):
+        tokens = {"bos_token": "<s>", "eos_token": "</s>"}
+        source = write_folder(tmp_path / "in", byte_level(), add_bos_token=True)
+        (source / "special_tokens_map.json").write_text(json.dumps(tokens))
+        (source / "chat_template.jinja").write_text(CHATML)
+        (tmp_path / "out").mkdir()
+        for place in (source, source / "tokenizer.json"):
+            tokenizer = load_tokenizer(place)
+            assert (tokenizer.adds_bos, tokenizer.eos_id) == (True, 262)
+            self.check(tokenizer, tmp_path / "out")
+
+    def test_vocabulary_and_merges_become_one_file(self, tmp_path):
+        source, out = tmp_path / "in", tmp_path / "out"
+        source.mkdir()
+        out.mkdir()
+        byte_level(()).model.save(str(source))
+        tokenizer = load_tokenizer(source)
+        self.check(tokenizer, out)
+        config = json.loads((out / "tokenizer_config.json").read_text())
+        assert config == {"tokenizer_class": "PreTrainedTokenizerFast"}
 
 
 @pytest.mark.parity

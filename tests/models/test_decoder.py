@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from gradlab.errors import GradlabError
-from gradlab.models import Decoder, build
+from gradlab.models import Decoder, attention, build
 from gradlab.models.attention import attend, rotate, turns_of
 from gradlab.models.layout import running
 from tests.models import oracle
@@ -34,6 +34,20 @@ def test_equals_the_numpy_oracle(name, x64):
     found = jax.jit(model.apply)(params, tokens)[0]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11)
     assert np.abs(expected).max() > 1  # the comparison is not one of zeros
+
+
+@pytest.mark.parametrize("ways", [{}, {"scan": True, "remat": True}])
+def test_a_long_text_is_read_in_bands(ways, monkeypatch):
+    """Under causal attention no band of queries looks at columns behind it."""
+    found, bands = [], attention._bands
+    monkeypatch.setattr(attention, "BAND", 3)
+    monkeypatch.setattr(
+        attention, "_bands", lambda seen: found.append(bands(seen)) or found[-1]
+    )
+    module = Decoder(LLAMA, rngs=nnx.Rngs(0), **ways)
+    jax.jit(lambda tokens: module(tokens))(random_tokens(LLAMA, 1, 8))
+    assert found
+    assert all(b == [(0, 3, 3), (3, 6, 6), (6, 8, 8)] for b in found)
 
 
 @ALL

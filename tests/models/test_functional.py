@@ -1,6 +1,7 @@
 """The decoder as pure functions of a plain dict."""
 
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -119,3 +120,41 @@ def test_a_model_from_elsewhere_needs_apply_alone():
     model = LanguageModel(apply=lambda params, tokens: params[tokens])
     assert model.hidden is None
     assert model.head is None
+
+
+@pytest.mark.parametrize("option", ["scan", "remat"])
+def test_scan_and_remat_change_nothing_but_the_program(option):
+    """The same parameters, values, gradients and forward-mode derivatives."""
+    config = dataclasses.replace(CONFIGS["untied"], layers=5)
+    plain, other = language_model(config), language_model(config, **{option: True})
+    tokens = random_tokens(config, 2, 6)
+
+    def derivatives(model, params):
+        def loss(params):
+            return jax.nn.log_softmax(model.apply(params, tokens))[..., 3].mean()
+
+        direction = jax.tree.map(jnp.cos, params)
+        value, slopes = jax.value_and_grad(loss)(params)
+        return value, slopes, jax.jvp(loss, (params,), (direction,))[1]
+
+    with jax.enable_x64(True):
+        params = lively(build(config, dtype=jnp.float64)[1])
+        compiled = jax.jit(derivatives, static_argnums=0)
+        found, expected = (jax.device_get(compiled(m, params)) for m in (other, plain))
+        programs = [
+            str(jax.make_jaxpr(m.apply)(params, tokens)) for m in (other, plain)
+        ]
+    for one, right in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+        scale = max(1.0, np.abs(right).max())
+        np.testing.assert_allclose(one, right, rtol=0, atol=1e-12 * scale)
+    names = {"scan": r"\bscan\[", "remat": r"\b(remat\d?|checkpoint)\["}
+    shown = [re.search(names[option], program) is not None for program in programs]
+    assert shown == [True, False]
+
+
+def test_options_that_are_off_give_the_identical_model():
+    model = language_model(LLAMA)
+    assert language_model(LLAMA, scan=False, remat=False) is model
+    scanned = language_model(LLAMA, scan=True)
+    assert scanned is language_model(dataclasses.replace(LLAMA), scan=True)
+    assert scanned is not model

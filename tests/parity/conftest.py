@@ -6,7 +6,7 @@ import warnings
 import pytest
 
 # They import torch at the top: not for the doctest collector, which takes all.
-collect_ignore = ["trl_live.py", "real_trainers.py"]
+collect_ignore = ["trl_live.py", "real_trainers.py", "trajectories.py"]
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,6 @@
+"""Generation: with and without a cache, greedy and sampled."""
+
+import dataclasses
 import functools
 
 import jax
@@ -7,10 +10,15 @@ import pytest
 
 from gradlab.errors import GradlabError
 from gradlab.models import DecoderConfig, LanguageModel, build
-from gradlab.training.generate import STAGE, generate
+from gradlab.training.decoding import advance, begin
+from gradlab.training.generate import continuations, generate
+from gradlab.training.growth import FEWEST, STAGE
 
 CONFIG = DecoderConfig(
     vocab_size=23, width=16, layers=2, heads=2, ff_width=32, max_length=96
+)
+GPT2 = dataclasses.replace(
+    CONFIG, norm="layer", positions="learned", mlp="gelu", attention_bias=True
 )
 PROMPTS = [[1, 5, 7], [1], [1, 2, 3, 4, 5, 6, 7, 8], [4, 4], [9, 8, 7, 6]]
 
@@ -113,6 +121,89 @@ def test_samples_follow_the_softmax_at_the_temperature(decoder):
     assert np.all(np.abs(counts - n * expected) <= slack)
 
 
+def _without_cache(model):
+    return dataclasses.replace(model, hidden_cached=None)
+
+
+SETTINGS = {
+    "greedy": {},
+    "sampled": {"temperature": 0.8, "key": jax.random.key(2)},
+    "top k": {"temperature": 1.2, "top_k": 5, "key": jax.random.key(3)},
+    "top p": {"temperature": 1.0, "top_p": 0.8, "key": jax.random.key(4)},
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "name", "dtype", "scale", "limit"),
+    [
+        (CONFIG, "greedy", "float64", 6, 1e-12),
+        (GPT2, "top p", "float64", 6, 1e-12),
+        (CONFIG, "sampled", "float32", 2, 1e-5),
+    ],
+)
+def test_the_cache_changes_nothing(config, name, dtype, scale, limit):
+    """Prompts of different lengths, some of which end early."""
+    with jax.enable_x64(dtype == "float64"):
+        model, params = build(config, seed=3, dtype=dtype)
+        params = jax.tree.map(lambda leaf: scale * leaf, params)
+        options = SETTINGS[name] | {"max_new_tokens": 22, "eos_id": 4}
+        with_cache = continuations(model, params, PROMPTS, **options)
+        without = continuations(_without_cache(model), params, PROMPTS, **options)
+    assert len({tuple(text.ids) for text in with_cache}) > 1
+    for one, other in zip(with_cache, without, strict=True):
+        assert one.ids == other.ids
+        assert one.logps.dtype == dtype
+        np.testing.assert_allclose(one.logps, other.logps, rtol=0, atol=limit)
+
+
+def test_logps_are_those_of_the_model_itself(decoder):
+    """Whatever the temperature and the limits that tokens were drawn with."""
+    model, params = decoder
+    options = SETTINGS["top k"] | {"max_new_tokens": 6}
+    for prompt, text in zip(
+        PROMPTS, continuations(model, params, PROMPTS, **options), strict=True
+    ):
+        row = np.zeros((1, CONFIG.max_length), np.int32)
+        row[0, : len(prompt) + 6] = prompt + text.ids
+        logps = jax.nn.log_softmax(_jitted(model)(params, row)[0])
+        places = np.arange(len(prompt) - 1, len(prompt) + 5)
+        np.testing.assert_allclose(
+            text.logps, logps[places, np.array(text.ids)], rtol=0, atol=1e-5
+        )
+
+
+def test_ended_texts_are_dropped_from_the_batch_without_a_trace(decoder):
+    prompts = [[n % 23, n // 23] for n in range(4 * FEWEST)]
+    options = SETTINGS["sampled"] | {"max_new_tokens": 3 * STAGE}
+    free = generate(*decoder, prompts, batch_size=4 * FEWEST, **options)
+    often = np.bincount(np.concatenate([text[:STAGE] for text in free])).argmax()
+    options["eos_id"] = int(often)
+    whole = generate(*decoder, prompts, batch_size=4 * FEWEST, **options)
+    assert sum(len(text) <= STAGE for text in whole) > 2 * FEWEST  # so some are dropped
+    assert max(map(len, whole)) > STAGE + 1
+    seeds = list(range(len(prompts)))
+    for part in (slice(0, 9), slice(9, 32)):
+        options["seeds"] = seeds[part]
+        assert generate(*decoder, prompts[part], batch_size=7, **options) == whole[part]
+
+
+def test_a_text_follows_its_seed_not_its_place(decoder):
+    options = SETTINGS["sampled"] | {"max_new_tokens": 6}
+    first = generate(*decoder, PROMPTS, seeds=[9, 8, 7, 6, 5], **options)
+    second = generate(*decoder, PROMPTS[::-1], seeds=[5, 6, 7, 8, 9], **options)
+    assert first == second[::-1]
+    twins = generate(*decoder, [PROMPTS[0]] * 8, seeds=[3] * 4 + [4] * 4, **options)
+    assert len(set(map(tuple, twins))) == 2
+
+
+def test_generation_compiles_once_for_each_shape(decoder):
+    options = {"max_new_tokens": 4, "batch_size": 4}
+    generate(*decoder, PROMPTS, **options)
+    before = begin._cache_size(), advance._cache_size()
+    generate(*decoder, [[2] * n for n in (3, 9, 16)], eos_id=7, **options)
+    assert (begin._cache_size(), advance._cache_size()) == before
+
+
 def test_nothing_in_nothing_out(decoder):
     assert generate(*decoder, [], max_new_tokens=3) == []
 
@@ -126,6 +217,7 @@ def test_nothing_in_nothing_out(decoder):
         ([[1]], {"temperature": -1.0}, "temperature=-1.0"),
         ([[1]], {"max_new_tokens": 0}, "max_new_tokens=0"),
         ([[1]], {"batch_size": 0}, "batch_size=0"),
+        ([[1]], {"seeds": [1, 2]}, "seeds: 2 of them for 1 prompts"),
     ],
 )
 def test_refusals_name_the_argument(decoder, prompts, settings, named):

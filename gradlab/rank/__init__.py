@@ -1,0 +1,1 @@
+"""What `gradlab rank` does: completions in, judged preference pairs out."""

@@ -1,0 +1,1 @@
+"""Many training runs: a grid of settings, in one folder."""
