@@ -37,9 +37,10 @@ class Browser:
     """
 
     def __init__(self) -> None:
+        path = chromium()
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         command = [
-            chromium(), "--headless=new", "--remote-debugging-pipe", "--no-sandbox",
+            path, "--headless=new", "--remote-debugging-pipe", "--no-sandbox",
             "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
             "--disable-background-networking", "--disable-component-update",
             # One process for a page and its frames: one session sees them all.
