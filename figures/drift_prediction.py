@@ -274,27 +274,24 @@ def _against_suffix(ax, trends: pd.DataFrame, groups: list[str]) -> None:
 
 def curves(table: pd.DataFrame) -> Figure:
     """Drift of all probes over training."""
-    rows = seed_intervals(select(table, metric="probe_drift"), ["probe", "step"])
-    probes = [str(probe) for probe in unique(rows, "probe")]
-    fig = new_figure(DOUBLE_COLUMN, 2.6)
-    ax, styles = fig.add_subplot(), loss_styles(probes)
-    plot_trends(rows, x="step", group="probe", styles=styles, ax=ax)
-    ax.set_xlabel("training step (DPO, Adam)")
-    ax.set_ylabel("drift of the response (nats)")
-    handles, labels = group_handles(probes, styles)
-    fig.legend(handles, labels, loc="outside right upper")
-    return fig
+    return _over_steps(table, "probe_drift", "probe", "response", "Adam")
 
 
 def ledger(table: pd.DataFrame) -> Figure:
     """Cumulative parts of the chosen drift over a short AdamW run."""
-    rows = seed_intervals(select(table, metric="ledger"), ["part", "step"])
-    parts = [str(part) for part in unique(rows, "part")]
+    return _over_steps(table, "ledger", "part", "chosen responses", "AdamW")
+
+
+def _over_steps(
+    table: pd.DataFrame, metric: str, group: str, whose: str, optimiser: str
+) -> Figure:
+    rows = seed_intervals(select(table, metric=metric), [group, "step"])
+    groups = [str(name) for name in unique(rows, group)]
     fig = new_figure(DOUBLE_COLUMN, 2.6)
-    ax, styles = fig.add_subplot(), loss_styles(parts)
-    plot_trends(rows, x="step", group="part", styles=styles, ax=ax)
-    ax.set_xlabel("training step (DPO, AdamW)")
-    ax.set_ylabel("drift of the chosen responses (nats)")
-    handles, labels = group_handles(parts, styles)
+    ax, styles = fig.add_subplot(), loss_styles(groups)
+    plot_trends(rows, x="step", group=group, styles=styles, ax=ax)
+    ax.set_xlabel(f"training step (DPO, {optimiser})")
+    ax.set_ylabel(f"drift of the {whose} (nats)")
+    handles, labels = group_handles(groups, styles)
     fig.legend(handles, labels, loc="outside right upper")
     return fig

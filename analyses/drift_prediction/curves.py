@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from analyses.common.arrays import PairArrays, make_arrays, pair_logps_fn
+from analyses.common.rows import Row, row
+from analyses.common.training import epochs
 from analyses.drift_prediction.config import Config
-from analyses.drift_prediction.forward import PairArrays, make_arrays, pair_logps_fn
 from analyses.drift_prediction.pair_kinds import WORD_PROBLEM, embedded, word_problems
-from analyses.drift_prediction.rows import Row, row
 from gradlab.data import TokenizedPair
 from gradlab.losses import resolve
 from gradlab.models import LanguageModel, response_logps
@@ -51,7 +52,8 @@ def curve_rows(config: Config, seed: int) -> Iterator[Row]:
         return np.asarray(_sums(model, theta, tokens, width)).reshape(len(PROBES), -1)
 
     state, start = optax.adam(runs.rate).init(params), measure(params)
-    order = _order(runs, np.random.default_rng([seed, 9]))
+    rng = np.random.default_rng([seed, 9])
+    order = epochs(runs.curve_pairs, runs.curve_steps, runs.curve_batch, rng)
     stops = np.linspace(0, runs.curve_steps, runs.curve_evaluations).round().astype(int)
     for step in range(runs.curve_steps + 1):
         if step in stops:
@@ -61,14 +63,6 @@ def curve_rows(config: Config, seed: int) -> Iterator[Row]:
         if step < runs.curve_steps:
             given = jax.tree.map(lambda leaf, i=order[step]: leaf[i], (data, pairs))
             params, state = _update(logps_fn, params, state, *given, runs.rate)
-
-
-def _order(runs, rng: np.random.Generator) -> np.ndarray:
-    """[steps, batch] rows: every pair once an epoch, in an order of its own."""
-    needed = runs.curve_steps * runs.curve_batch
-    epochs = -(-needed // runs.curve_pairs)
-    rows = np.concatenate([rng.permutation(runs.curve_pairs) for _ in range(epochs)])
-    return rows[:needed].reshape(runs.curve_steps, runs.curve_batch)
 
 
 def _probes(

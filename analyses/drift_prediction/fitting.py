@@ -1,17 +1,16 @@
 """The decoder of the synthetic kinds: fitted by maximum likelihood, anew per seed."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
+from analyses.common.training import fit as fit_texts
 from analyses.drift_prediction.config import Source
 from analyses.drift_prediction.synthetic import Text, fitting_texts, make_text
-from gradlab.models import DecoderConfig, LanguageModel, build, response_logps
-from gradlab.types import Array, Params
+from gradlab.models import DecoderConfig, LanguageModel, build
+from gradlab.types import Params
 
 POOL = 4096  # sequences drawn once; batches are drawn from them
 
@@ -50,34 +49,7 @@ def fit(config: Source, seed: int) -> Fitted:
     model, params = build(shape, seed=seed)
     pool = fitting_texts(text, min(POOL, config.fit_updates * config.fit_batch), rng)
     picks = rng.integers(len(pool), size=(config.fit_updates, config.fit_batch))
-    params, losses = _fit(model, params, jnp.asarray(pool[picks]), config.fit_rate)
+    params, losses = fit_texts(model, params, jnp.asarray(pool[picks]), config.fit_rate)
     last = max(1, config.fit_updates // 10)
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), params)
     return Fitted(text, model, params, float(losses[-last:].mean()))
-
-
-@partial(jax.jit, static_argnames=("model", "rate"))
-def _fit(
-    model: LanguageModel, params: Params, batches: Array, rate: float
-) -> tuple[Params, Array]:
-    schedule = optax.cosine_decay_schedule(rate, len(batches), alpha=0.1)
-    optimiser = optax.adam(schedule)
-    size, length = batches.shape[1:]
-    start = jnp.ones(size, jnp.int32)
-
-    def loss(params: Params, tokens: Array) -> Array:
-        logps = response_logps(
-            model, params, tokens, start, start * (length - 1), width=length - 1
-        )
-        return -jnp.mean(logps)
-
-    def update(carry, tokens: Array):
-        params, state = carry
-        value, gradient = jax.value_and_grad(loss)(params, tokens)
-        change, state = optimiser.update(gradient, state, params)
-        return (optax.apply_updates(params, change), state), value
-
-    (params, _), values = jax.lax.scan(
-        update, (params, optimiser.init(params)), batches
-    )
-    return params, values

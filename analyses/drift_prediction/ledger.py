@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from analyses.common.arrays import PairArrays
+from analyses.common.rows import Row, per_pair, row
 from analyses.drift_prediction.config import Config
-from analyses.drift_prediction.forward import PairArrays
 from analyses.drift_prediction.pairwise import products_of
 from analyses.drift_prediction.policy import Scene, moved
-from analyses.drift_prediction.rows import Row, per_pair, row
 from gradlab.gradients import SideGradients, side_gradients, split_step
 from gradlab.measures import influence_of_sums, self_share, sequence_weights
 from gradlab.types import Array, PairLogps, Params

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from analyses.common.arrays import PairArrays
+from analyses.common.rows import Row, row
 from analyses.drift_prediction.config import Config
-from analyses.drift_prediction.forward import PairArrays
 from analyses.drift_prediction.policy import Scene, all_weights, first, moved
-from analyses.drift_prediction.rows import Row, row
 from gradlab.gradients.groups import tree_norm
 from gradlab.plotting.agreement import agreement_numbers
 from gradlab.tables import estimate, rank_correlation

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from analyses.common.arrays import PairArrays
+from analyses.common.rows import Row, row
 from analyses.drift_prediction.config import Config
-from analyses.drift_prediction.forward import PairArrays
 from analyses.drift_prediction.policy import (
     Scene,
     all_weights,
@@ -26,7 +27,6 @@ from analyses.drift_prediction.policy import (
     first,
     moved,
 )
-from analyses.drift_prediction.rows import Row, row
 from gradlab.gradients.groups import tree_norm
 from gradlab.types import Array, Params
 

@@ -20,10 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from analyses.common.arrays import PairArrays, make_arrays
 from analyses.drift_prediction import synthetic
 from analyses.drift_prediction.config import Config
 from analyses.drift_prediction.fitting import Fitted, fit
-from analyses.drift_prediction.forward import PairArrays, make_arrays
 from gradlab.data import (
     TokenizedPair,
     arithmetic,

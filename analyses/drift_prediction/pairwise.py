@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from analyses.common.arrays import PairArrays
+from analyses.common.rows import Row, per_pair
 from analyses.drift_prediction.config import Config
-from analyses.drift_prediction.forward import PairArrays
 from analyses.drift_prediction.policy import (
     Scene,
     all_weights,
@@ -23,7 +24,6 @@ from analyses.drift_prediction.policy import (
     moved,
     sum_changes,
 )
-from analyses.drift_prediction.rows import Row, per_pair
 from gradlab.gradients.groups import stacked_inner, tree_norm
 from gradlab.measures import (
     Influence,

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from analyses.common.arrays import PairArrays, pair_logps_fn, pair_stats
 from analyses.drift_prediction.config import Config
-from analyses.drift_prediction.forward import PairArrays, pair_logps_fn, pair_stats
 from analyses.drift_prediction.pair_kinds import Kind
 from gradlab.gradients import predicted_drift, value_and_token_weights
 from gradlab.gradients.groups import tree_norm

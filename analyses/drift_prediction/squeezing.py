@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from analyses.common.rows import Row, per_pair, row
 from analyses.drift_prediction.config import Config
 from analyses.drift_prediction.pairwise import dpo_weights, own_steps, products_of
 from analyses.drift_prediction.policy import Scene, moved
-from analyses.drift_prediction.rows import Row, per_pair, row
 from gradlab.gradients import parameter_groups
 from gradlab.gradients.groups import tree_inner
 from gradlab.measures import softmax_step, squeeze

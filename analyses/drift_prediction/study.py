@@ -1,16 +1,13 @@
 """The study from end to end: kinds by seed, then the runs, then the verdicts."""
 
-import contextlib
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
 
+from analyses.common.record import Record, compile_effort
+from analyses.common.rows import Row, row
 from analyses.drift_prediction import (
     curves,
     ledger,
@@ -21,44 +18,17 @@ from analyses.drift_prediction import (
     subsets,
 )
 from analyses.drift_prediction.config import Config
-from analyses.drift_prediction.pair_kinds import SYNTHETIC, digests, kinds_of, missing
+from analyses.drift_prediction.pair_kinds import (
+    SYNTHETIC,
+    Kind,
+    digests,
+    kinds_of,
+    missing,
+)
 from analyses.drift_prediction.policy import Scene, make_scene
-from analyses.drift_prediction.rows import Row, make_table, row
+from analyses.drift_prediction.rows import make_table
 from analyses.drift_prediction.verdicts import make_claims
 from gradlab.tables import StudyResult
-
-OVER = "the time limit was reached first"
-
-
-@dataclass
-class Record:
-    """What a run has gathered so far.
-
-    Attributes:
-      config: of the run.
-      rows: of the table.
-      sums: kind -> for each seed the sums from which its correlations follow.
-      skipped: kind or claim -> why it has no rows, or not of every seed.
-      started: when.
-    """
-
-    config: Config
-    rows: list[Row] = field(default_factory=list)
-    sums: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
-    started: float = field(default_factory=time.monotonic)
-
-    def say(self, text: str) -> None:
-        """A progress line."""
-        seconds = time.monotonic() - self.started
-        print(f"{seconds:6.0f} s  {text}", file=sys.stderr, flush=True)
-
-    def add(self, name: str, part: Callable[[], Iterable[Row]]) -> None:
-        """Runs a part unless the time limit is over; then it is marked as skipped."""
-        if time.monotonic() - self.started > self.config.time_limit:
-            self.skipped[name] = OVER
-            return
-        self.rows.extend(part())
 
 
 def run(config: Config, data: Path | None = None) -> StudyResult:
@@ -73,19 +43,19 @@ def run(config: Config, data: Path | None = None) -> StudyResult:
       The table in long format, the claims with their verdicts, and for the manifest the
       dtype, digests of optional data, and what was skipped.
     """
-    record = Record(config, skipped=missing(config, data))
+    record, sums = Record(config.time_limit, skipped=missing(config, data)), {}
     with jax.enable_x64(True), compile_effort(quick=config.quick_compile):
         for seed in config.seeds:
             record.rows.extend(squeezing.tabular_rows(seed))
             for kind in kinds_of(config, seed, data):
-                record.add(kind.name, partial(_measure, record, kind, seed))
+                record.add(kind.name, partial(_measure, config, kind, seed, sums))
                 record.say(f"seed {seed}: {kind.name}")
         if config.runs.curve_steps and "arithmetic" in config.kinds:
             for seed in config.seeds:
                 record.add("S6.7", partial(curves.curve_rows, config, seed))
                 record.say(f"seed {seed}: learning curves")
-    for kind, sums in record.sums.items():
-        record.rows.extend(one_step.bootstrap_rows(sums, config, kind=kind))
+    for kind, found in sums.items():
+        record.rows.extend(one_step.bootstrap_rows(found, config, kind=kind))
     kinked = config.losses_with_kinks()
     record.rows.extend(
         row("kinked", loss in kinked, loss=loss) for loss in config.losses
@@ -101,23 +71,17 @@ def run(config: Config, data: Path | None = None) -> StudyResult:
     return StudyResult(table, claims, manifest)
 
 
-@contextlib.contextmanager
-def compile_effort(*, quick: bool) -> Iterator[None]:
-    """Lets XLA optimise less while the block runs, or as usual."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", quick)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
+def _measure(
+    config: Config, kind: Kind, seed: int, sums: dict[str, list[np.ndarray]]
+) -> list[Row]:
+    """All measurements of one kind under one seed.
 
-
-def _measure(record: Record, kind, seed: int) -> list[Row]:
-    """All measurements of one kind under one seed."""
-    config, keys = record.config, {"kind": kind.name, "seed": seed}
+    The sums from which its correlations follow are added to the kind's in `sums`.
+    """
+    keys = {"kind": kind.name, "seed": seed}
     scene = make_scene(kind, config, seed)
     drifts = one_step.measure_drifts(scene, config)
-    record.sums.setdefault(kind.name, []).append(one_step.pair_sums(drifts))
+    sums.setdefault(kind.name, []).append(one_step.pair_sums(drifts))
     rows = [
         *one_step.agreement_rows(drifts, **keys),
         *one_step.concentration_rows(drifts, scene, config, **keys),

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from analyses.common.arrays import PairArrays
+from analyses.common.rows import Row, row
 from analyses.drift_prediction.config import Config
-from analyses.drift_prediction.forward import PairArrays
 from analyses.drift_prediction.policy import Scene
-from analyses.drift_prediction.rows import Row, row
 from gradlab.losses import resolve
 from gradlab.types import Array, PairLogps, Params
 

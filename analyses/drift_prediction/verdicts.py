@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analyses.common.reading import Reader, columns, falls
 from analyses.drift_prediction.config import Config
 from analyses.drift_prediction.curves import UNRELATED
 from analyses.drift_prediction.ledger_of_claims import CLAIMS
 from analyses.drift_prediction.pair_kinds import SYNTHETIC
-from analyses.drift_prediction.reading import Reader, columns, falls
 from gradlab.tables import claims_table, rank_correlation, undecided
 
 Rows = Iterator[dict[str, Any]]
+PRETRAINED = ("arithmetic", "hh", "blimp", "persona")
 
 
 def _agreement(reader: Reader) -> Rows:
@@ -294,5 +295,5 @@ def make_claims(
     Returns:
       As `gradlab.tables.claims_table`.
     """
-    reader = Reader(table, config, skipped)
+    reader = Reader(table, config, CLAIMS, skipped, pretrained=PRETRAINED)
     return claims_table([row for part in PARTS for row in part(reader)])

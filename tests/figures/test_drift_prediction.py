@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyses.drift_prediction.rows import make_table, per_pair, row
+from analyses.common.rows import per_pair, row
+from analyses.drift_prediction.rows import make_table
 from figures.drift_prediction import CASES, KINDS, draw
 from gradlab.errors import GradlabError
 from gradlab.measures.entanglement import CASES as MEASURED_CASES

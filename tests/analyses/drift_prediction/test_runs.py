@@ -149,13 +149,6 @@ def test_probes_are_what_they_say():
     assert named["chosen_heldout"] == held
 
 
-def test_every_pair_is_seen_once_an_epoch():
-    runs = Runs(curve_pairs=12, curve_steps=6, curve_batch=4)
-    order = curves._order(runs, np.random.default_rng(0))
-    assert order.shape == (6, 4)
-    assert sorted(order[:3].ravel()) == sorted(order[3:].ravel()) == list(range(12))
-
-
 @pytest.mark.slow
 def test_learning_curves_start_at_zero_and_separate_the_sides(config):
     runs = Runs(curve_pairs=8, curve_steps=4, curve_evaluations=3, probes=2, rate=3e-4)

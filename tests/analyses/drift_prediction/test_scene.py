@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from analyses.common.arrays import make_arrays
 from analyses.drift_prediction.config import Config
-from analyses.drift_prediction.forward import make_arrays
 from analyses.drift_prediction.pair_kinds import (
     WORD_PROBLEM,
     digests,

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from analyses.common.rows import per_pair, row
 from analyses.drift_prediction.config import Config, Runs
 from analyses.drift_prediction.curves import UNRELATED
 from analyses.drift_prediction.ledger_of_claims import CLAIMS
-from analyses.drift_prediction.rows import make_table, per_pair, row
+from analyses.drift_prediction.rows import make_table
 from analyses.drift_prediction.verdicts import _null_peak, make_claims
 
 SEEDS = range(5)

@@ -1,16 +1,13 @@
-"""Reading the study's table: one array per seed, and the verdict on what it holds."""
+"""Reading a study's table: one array per seed, and the verdict on what it holds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analyses.drift_prediction.config import Config
-from analyses.drift_prediction.ledger_of_claims import CLAIMS
-from gradlab.tables import judge, select, undecided
+from gradlab.tables import Claim, judge, select, undecided
 
-PRETRAINED = ("arithmetic", "hh", "blimp", "persona")
 NO_ROWS = "not part of this size"
 
 
@@ -19,24 +16,36 @@ class Reader:
 
     Args:
       table: of the study.
-      config: that it was made with.
+      config: that it was made with; its `draws` are those of every bootstrap.
+      claims: of the study by id.
       skipped: part or kind -> why it has no rows.
+      pretrained: kinds whose model is the same under every seed.
     """
 
-    def __init__(self, table: pd.DataFrame, config: Config, skipped: Mapping[str, str]):
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        config: Any,
+        claims: Mapping[str, Claim],
+        skipped: Mapping[str, str],
+        *,
+        pretrained: Collection[str] = (),
+    ):
         """Keeps what all claims read."""
-        self.table, self.config, self.skipped = table, config, skipped
+        self.table, self.config = table, config
+        self.claims, self.skipped, self.pretrained = claims, skipped, pretrained
         self._groups = dict(list(table.groupby("metric")))
 
     def by_seed(self, metric: str, **keys: Any) -> list[np.ndarray]:
-        """One array per seed, in the order of pairs (or of rows)."""
+        """One array per seed, in the order of pairs (or of steps, or of rows)."""
         rows = self._groups.get(metric)
         if rows is None:
             return []
         rows = select(rows, **keys)
         if rows.empty:
             return []
-        rows = rows.sort_values(["pair", "step"], kind="stable")
+        order = [name for name in ("pair", "step") if name in rows]
+        rows = rows.sort_values(order, kind="stable") if order else rows
         return [
             part["value"].to_numpy() for _, part in rows.groupby("seed", dropna=False)
         ]
@@ -49,10 +58,16 @@ class Reader:
         parts = samples.values() if isinstance(samples, Mapping) else [samples]
         if not all(len(part) for part in parts):
             reason = self.skipped.get(kind) or self.skipped.get(claim) or NO_ROWS
-            return undecided(CLAIMS[claim], name, "skipped", reason)
-        if kind in PRETRAINED:
+            return undecided(self.claims[claim], name, "skipped", reason)
+        if kind in self.pretrained:
             options["one_model"] = True
-        return judge(CLAIMS[claim], name, samples, draws=self.config.draws, **options)
+        return judge(
+            self.claims[claim], name, samples, draws=self.config.draws, **options
+        )
+
+    def undecided(self, claim: str, setting: str, verdict: str, reason: str):
+        """The row of a claim that was not measured here: which verdict, and why."""
+        return undecided(self.claims[claim], setting, verdict, reason)
 
 
 def columns(*given: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -1,0 +1,1 @@
+"""What several studies stand on: arrays of pairs, short runs, rows, records."""
