@@ -41,7 +41,9 @@ _HOME = {
     "token_weights": "gradlab.gradients",
     "weighted_sum": "gradlab.losses",
 }
-_MODULES = ("data", "gradients", "losses", "measures", "models", "plotting", "tables")
+_MODULES = (
+    "data", "gradients", "losses", "measures", "models", "plotting", "report", "tables",
+)  # fmt: skip
 
 __all__ = ["__version__", *_HOME, *_MODULES]
 

@@ -14,6 +14,7 @@ from gradlab.comparison.config import CompareConfig
 from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
 from gradlab.rank.config import RankConfig
+from gradlab.report.config import ReportConfig
 from gradlab.training.config import TrainConfig
 from gradlab.training.config_file import read_config
 from gradlab.training.sweep.config import SweepConfig
@@ -25,6 +26,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "train": (TrainConfig, "gradlab.training.command:train"),
     "sweep": (SweepConfig, "gradlab.training.sweep.runner:sweep"),
     "rank": (RankConfig, "gradlab.rank.command:rank"),
+    "report": (ReportConfig, "gradlab.report.command:report"),
     "losses": (LossesConfig, "gradlab.commands.catalogue:losses"),
     "cite": (CiteConfig, "gradlab.commands.catalogue:cite"),
 }

@@ -23,6 +23,7 @@ LAYERS = [
     "tables",
     "plotting",
     "inputs",
+    "report",
     "training",
     "comparison",
     "drift",
@@ -37,7 +38,8 @@ HEAVY = {
     "flax": {"models"},
     "optax": {"training", "drift"},
     "orbax": {"training"},
-    "pandas": {"tables", "plotting", "inputs", "training", "comparison", "drift"},
+    "pandas": {"tables", "plotting", "inputs", "training", "comparison", "drift"}
+    | {"report"},
     "matplotlib": {"plotting"},
     "tokenizers": {"data"},
     "torch": set(),
@@ -95,12 +97,12 @@ def test_scripts_import_only_their_ring(folder):
     [
         "import gradlab; dir(gradlab)",
         "import gradlab.cli",
-        "import gradlab.plotting, gradlab.tables, gradlab.data",
+        "import gradlab.plotting, gradlab.tables, gradlab.data, gradlab.report.command",
         "import figures.gradient_comparison",
         *(
             "from gradlab.cli import main\n"
             f"try: main(['{command}', '--help'])\nexcept SystemExit: pass"
-            for command in ("compare", "drift", "train", "sweep", "rank")
+            for command in ("compare", "drift", "train", "sweep", "rank", "report")
         ),
         "import gradlab.rank.command, gradlab.data.ranking",
     ],

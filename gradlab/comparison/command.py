@@ -20,14 +20,15 @@ from gradlab.inputs.choices import (
     output_folder,
 )
 from gradlab.inputs.loading import load_inputs, score_inputs
-from gradlab.inputs.reporting import report, run_manifest
+from gradlab.inputs.reporting import prompt_frame, report, run_manifest
 from gradlab.inputs.scored import ScoredPairs
 from gradlab.plotting import comparison_figures, example_pair, save_figure
+from gradlab.report import add_report
 from gradlab.tables import stage, write_manifest, write_table
 
 # The penalty curves need a scatter of many tokens, not all of them.
 FIGURE_PAIRS = 200
-FILES = ("tokens.parquet", "summary.csv", "manifest.json")
+FILES = ("tokens.parquet", "summary.csv", "prompts.parquet", "manifest.json")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def compare(config: CompareConfig) -> Outcome:
             partial / "tokens.parquet", tokens, scored, weighed, config
         )
         write_table(summary, partial / "summary.csv")
+        write_table(prompt_frame(inputs), partial / "prompts.parquet")
         figures = comparison_figures(shown, summary, pair=config.pair)
         for name, figure in figures.items():
             save_figure(figure, partial / name)
@@ -76,7 +78,8 @@ def compare(config: CompareConfig) -> Outcome:
             seconds=time.monotonic() - started,
         )
         write_manifest(manifest, partial / "manifest.json")
-    report(console, summary_table(summary), folder, FILES, list(figures))
+        pages = add_report(partial, folder) if config.report else ()
+    report(console, summary_table(summary), folder, (*FILES, *pages), list(figures))
     return Outcome(folder, summary)
 
 

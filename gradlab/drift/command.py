@@ -38,14 +38,17 @@ from gradlab.inputs.choices import (
 )
 from gradlab.inputs.loading import Inputs, load_inputs, score_inputs
 from gradlab.inputs.progress import counting
-from gradlab.inputs.reporting import report, run_manifest
+from gradlab.inputs.reporting import prompt_frame, report, run_manifest
 from gradlab.inputs.scored import SIDES, ScoredPairs
 from gradlab.plotting import drift_figures, save_figure
+from gradlab.report import add_report
 from gradlab.tables import stage, write_manifest, write_table
 from gradlab.types import Params
 
 FIGURE_PAIRS = 200  # the scatter needs many tokens, not all of them
-FILES = ("tokens.parquet", "pairs.csv", "summary.csv", "manifest.json")
+FILES = (
+    "tokens.parquet", "pairs.csv", "summary.csv", "prompts.parquet", "manifest.json",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ def drift(config: DriftConfig) -> Outcome:
         weighed = weigh(scored, losses, seed=config.seed)
         with stage(folder) as partial:
             found = _analyse(config, inputs, scored, weighed, console, partial)
+            write_table(prompt_frame(inputs), partial / "prompts.parquet")
             figures = drift_figures(found.tokens, found.pairs, pair=config.pair)
             for name, figure in figures.items():
                 save_figure(figure, partial / name)
@@ -93,7 +97,9 @@ def drift(config: DriftConfig) -> Outcome:
                 seconds=time.monotonic() - started,
             )
             write_manifest(manifest, partial / "manifest.json")
-    report(console, summary_table(found.summary), folder, FILES, list(figures))
+            pages = add_report(partial, folder) if config.report else ()
+    files = (*FILES, *pages)
+    report(console, summary_table(found.summary), folder, files, list(figures))
     return Outcome(folder, found.summary, found.pairs)
 
 

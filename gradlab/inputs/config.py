@@ -45,6 +45,9 @@ class InputConfig:
     append_eos: bool = True
     """End each response with the tokenizer's end-of-sequence token."""
 
+    report: bool = False
+    """Also write report.html: one page with the texts coloured token by token."""
+
     batch_size: int = 16
     """Sequences in one forward pass."""
 

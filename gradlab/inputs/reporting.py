@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
@@ -39,6 +40,17 @@ def run_manifest(
         notes=inputs.notes,
         policy=inputs.policy_name,
         reference=inputs.reference_name,
+    )
+
+
+def prompt_frame(inputs: Inputs) -> pd.DataFrame:
+    """One row per pair: pair, row, and the text of its prompt as the model read it."""
+    return pd.DataFrame(
+        {
+            "pair": range(len(inputs.pairs)),
+            "row": [pair.row for pair in inputs.pairs],
+            "prompt": [inputs.tokenizer.decode(pair.prompt) for pair in inputs.pairs],
+        }
     )
 
 

@@ -21,7 +21,7 @@ from gradlab.errors import GradlabError
 # Columns that hold text: "NA" or "null" in them is a word (a token!), not a gap.
 TEXT_COLUMNS = frozenset(
     {
-        "study", "run_id", "loss", "variant", "hp", "side", "region", "token",
+        "study", "run_id", "loss", "variant", "hp", "side", "region", "token", "prompt",
         "metric", "part", "layer_group", "probe", "measure", "reduction",
         "unit", "schedule", "context_kind", "subset", "claim_id", "setting",
         "type", "verdict", "matching_rule", "source_tag", "source_checked",

@@ -1,0 +1,39 @@
+// The manifest: everything that says how the numbers came about.
+
+// What a reader looks for first; the rest follows in folds.
+const LEADING = ["command", "created_utc", "policy", "reference", "pairs", "notes",
+  "data_digest", "seed", "dtype", "device", "wall_seconds", "commit", "python",
+  "platform"];
+
+function drawValue(value) {
+  if (Array.isArray(value)) {
+    return make("ul", {}, ...value.map((entry) => make("li", {}, drawValue(entry))));
+  }
+  if (value !== null && typeof value === "object") return drawEntries(value);
+  return write(make("span"), value === null ? "–" : value);
+}
+
+function drawEntries(entries) {
+  const list = make("dl");
+  for (const [key, value] of Object.entries(entries)) {
+    list.append(write(make("dt"), key.replaceAll("_", " ")),
+      make("dd", {}, drawValue(value)));
+  }
+  return list;
+}
+
+function drawProvenance(run) {
+  const manifest = run.manifest;
+  const leading = LEADING.filter((key) => key in manifest);
+  const others = Object.keys(manifest).filter((key) => !LEADING.includes(key));
+  const folds = others.map((key) => make("details", {},
+    write(make("summary"), key.replaceAll("_", " ")), drawValue(manifest[key])));
+  byId("manifest").replaceChildren(
+    drawEntries(Object.fromEntries(leading.map((key) => [key, manifest[key]]))),
+    ...folds);
+  const share = run.count < run.total
+    ? `The first ${run.count} of ${run.total} pairs are on this page. ` : "";
+  byId("precision").textContent = `${share}Numbers of single tokens are kept on this `
+    + "page as floats of 24 bits (relative error at most 2⁻¹⁶) and shown to four digits; "
+    + "the tables in the run's folder have them whole.";
+}
