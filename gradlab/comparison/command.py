@@ -23,7 +23,7 @@ from gradlab.inputs.loading import load_inputs, score_inputs
 from gradlab.inputs.reporting import prompt_frame, report, run_manifest
 from gradlab.inputs.scored import ScoredPairs
 from gradlab.plotting import comparison_figures, example_pair, save_figure
-from gradlab.report import add_report
+from gradlab.report import add_report, drop_report
 from gradlab.tables import stage, write_manifest, write_table
 
 # The penalty curves need a scatter of many tokens, not all of them.
@@ -79,6 +79,8 @@ def compare(config: CompareConfig) -> Outcome:
         )
         write_manifest(manifest, partial / "manifest.json")
         pages = add_report(partial, folder) if config.report else ()
+    if not pages:
+        drop_report(folder)
     report(console, summary_table(summary), folder, (*FILES, *pages), list(figures))
     return Outcome(folder, summary)
 

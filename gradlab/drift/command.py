@@ -41,7 +41,7 @@ from gradlab.inputs.progress import counting
 from gradlab.inputs.reporting import prompt_frame, report, run_manifest
 from gradlab.inputs.scored import SIDES, ScoredPairs
 from gradlab.plotting import drift_figures, save_figure
-from gradlab.report import add_report
+from gradlab.report import add_report, drop_report
 from gradlab.tables import stage, write_manifest, write_table
 from gradlab.types import Params
 
@@ -98,6 +98,8 @@ def drift(config: DriftConfig) -> Outcome:
             )
             write_manifest(manifest, partial / "manifest.json")
             pages = add_report(partial, folder) if config.report else ()
+    if not pages:
+        drop_report(folder)
     files = (*FILES, *pages)
     report(console, summary_table(found.summary), folder, files, list(figures))
     return Outcome(folder, found.summary, found.pairs)

@@ -23,6 +23,11 @@ def add_report(files: Path, folder: Path) -> tuple[str]:
     return (PAGE,)
 
 
+def drop_report(folder: Path) -> None:
+    """Removes the page of an earlier run, which would show other results."""
+    (folder / PAGE).unlink(missing_ok=True)
+
+
 def write_report(runs: Sequence[Run], path: str | os.PathLike) -> int:
     """Writes the page of some runs.
 

@@ -85,3 +85,6 @@ def test_report_beside_the_results(command, model, tmp_path, capsys):
         text if text.startswith("<s>") else f"<s>{text}"
         for text in (pair.prompt for pair in pairs(3, 1))
     ]
+    again = [*arguments[:-3], "--out", str(out), "--overwrite"]
+    assert main([command, *again]) == 0
+    assert not (out / "report.html").exists()  # it would show the earlier results
