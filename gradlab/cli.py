@@ -13,6 +13,7 @@ from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.comparison.config import CompareConfig
 from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
+from gradlab.paper.config import TableConfig
 from gradlab.rank.config import RankConfig
 from gradlab.report.config import ReportConfig
 from gradlab.training.config import TrainConfig
@@ -27,6 +28,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "sweep": (SweepConfig, "gradlab.training.sweep.runner:sweep"),
     "rank": (RankConfig, "gradlab.rank.command:rank"),
     "report": (ReportConfig, "gradlab.report.command:report"),
+    "table": (TableConfig, "gradlab.paper.command:table"),
     "losses": (LossesConfig, "gradlab.commands.catalogue:losses"),
     "cite": (CiteConfig, "gradlab.commands.catalogue:cite"),
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import gradlab
+from gradlab.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,6 +25,7 @@ LAYERS = [
     "plotting",
     "inputs",
     "report",
+    "paper",
     "training",
     "comparison",
     "drift",
@@ -39,7 +41,7 @@ HEAVY = {
     "optax": {"training", "drift"},
     "orbax": {"training"},
     "pandas": {"tables", "plotting", "inputs", "training", "comparison", "drift"}
-    | {"report"},
+    | {"report", "paper"},
     "matplotlib": {"plotting"},
     "tokenizers": {"data"},
     "torch": set(),
@@ -102,7 +104,7 @@ def test_scripts_import_only_their_ring(folder):
         *(
             "from gradlab.cli import main\n"
             f"try: main(['{command}', '--help'])\nexcept SystemExit: pass"
-            for command in ("compare", "drift", "train", "sweep", "rank", "report")
+            for command in COMMANDS
         ),
         "import gradlab.rank.command, gradlab.data.ranking",
     ],

@@ -1,14 +1,31 @@
 """What `gradlab losses` and `gradlab cite` print."""
 
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
 import rich.box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+import gradlab
 from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.errors import GradlabError
-from gradlab.losses.citations import bibtex
+from gradlab.losses import LOSSES
+from gradlab.losses.citations import bibtex, entry
 from gradlab.losses.describe import describe_loss, list_losses
+from gradlab.measures.sources import MEASURED_BY, SOURCES
+from gradlab.tables import read_manifest, read_table
+
+OURSELVES = """@software{{gradlab,
+  title = {{{{gradlab}}: gradient analysis for preference optimisation of language
+    models}},
+  author = {{{{The gradlab developers}}}},
+  year = {{2026}},
+  version = {{{version}}},
+  url = {{https://github.com/gradlab/gradlab}},
+}}"""
 
 
 def losses(settings: LossesConfig) -> None:
@@ -25,8 +42,35 @@ def losses(settings: LossesConfig) -> None:
 def cite(settings: CiteConfig) -> None:
     """Print BibTeX to stdout, ready to be redirected into a file."""
     if not settings.names:
-        raise GradlabError("cite needs the name of a loss; 'gradlab losses' lists them")
-    print(bibtex(settings.names))
+        raise GradlabError(
+            "cite needs the name of a loss ('gradlab losses' lists them), the folder "
+            "of a run, or gradlab"
+        )
+    print("\n\n".join(dict.fromkeys(_entries(settings.names))))
+
+
+def _entries(names: Sequence[str]) -> Iterator[str]:
+    """Entries of losses, of runs by their folders, and of gradlab."""
+    for name in names:
+        if name == "gradlab":
+            yield OURSELVES.format(version=gradlab.__version__)
+        elif Path(name).is_dir():
+            yield from _of_run(Path(name))
+        else:
+            yield bibtex([name])
+
+
+def _of_run(folder: Path) -> Iterator[str]:
+    """The losses that a manifest names, the measures of its summary, and gradlab."""
+    manifest = read_manifest(folder / "manifest.json")
+    words = re.findall(r"[a-z_0-9]+", " ".join(manifest.get("losses") or ()))
+    for name in (word for word in words if word in LOSSES):
+        yield bibtex([name])
+    if (folder / "summary.csv").is_file():
+        for column in read_table(folder / "summary.csv").columns:
+            if key := MEASURED_BY.get(str(column)):
+                yield entry(key, SOURCES[key])
+    yield OURSELVES.format(version=gradlab.__version__)
 
 
 def _console() -> Console:

@@ -21,9 +21,10 @@ class LossesConfig:
 
 @dataclass(frozen=True)
 class CiteConfig:
-    """Print the BibTeX entries of losses, each entry once."""
+    """Print the BibTeX entries of losses, of what a run used, or of gradlab itself."""
 
     names: tyro.conf.Positional[
         Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")]
     ]
-    """Names of losses, e.g. dpop gsil."""
+    """Names of losses, e.g. dpop gsil; folders of runs, for their losses and measures;
+    gradlab."""

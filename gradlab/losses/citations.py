@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from gradlab.losses.resolve import info_of
-from gradlab.losses.sources import SOURCES
+from gradlab.losses.sources import SOURCES, Source
 
 
 def bibtex(names: Iterable[str]) -> str:
@@ -30,12 +30,12 @@ def bibtex(names: Iterable[str]) -> str:
       }
     """
     keys = dict.fromkeys(info_of(name).citation for name in names)
-    return "\n\n".join(entry(key) for key in keys)
+    return "\n\n".join(entry(key, SOURCES[key]) for key in keys)
 
 
-def entry(key: str) -> str:
-    """One BibTeX entry."""
-    source, year = SOURCES[key], re.findall(r"\d{4}", key)[0]
+def entry(key: str, source: Source) -> str:
+    """One BibTeX entry; its year stands in the key."""
+    year = re.findall(r"\d{4}", key)[0]
     fields = {"title": source.title, "author": source.authors, "year": year}
     if source.arxiv:
         fields |= {"eprint": source.arxiv, "archivePrefix": "arXiv"}

@@ -9,8 +9,11 @@ from gradlab.tables.files import TEXT_COLUMNS as TEXT_COLUMNS
 from gradlab.tables.files import read_table as read_table
 from gradlab.tables.files import stage as stage
 from gradlab.tables.files import write_table as write_table
+from gradlab.tables.headings import HEADINGS as HEADINGS
+from gradlab.tables.headings import Heading as Heading
 from gradlab.tables.intervals import estimate as estimate
 from gradlab.tables.intervals import rank_correlation as rank_correlation
+from gradlab.tables.latex import Latex as Latex
 from gradlab.tables.latex import escape as escape
 from gradlab.tables.latex import to_latex as to_latex
 from gradlab.tables.manifests import build_manifest as build_manifest

@@ -17,16 +17,31 @@ _SPECIAL = {
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}",
     "-": "{-}", "'": r"\textquotesingle{}",
 }  # fmt: skip
+_GREEK = {
+    "Δ": r"$\Delta$", "Σ": r"$\Sigma$", "α": r"$\alpha$", "β": r"$\beta$",
+    "γ": r"$\gamma$", "δ": r"$\delta$", "λ": r"$\lambda$", "π": r"$\pi$",
+    "ρ": r"$\rho$", "σ": r"$\sigma$", "τ": r"$\tau$", "∞": r"$\infty$",
+}  # fmt: skip
+
+
+class Latex(str):
+    """Text that is LaTeX already: not escaped, and set like a number in a table."""
 
 
 def escape(text: str) -> str:
-    """Text as LaTeX prints it literally; what its default fonts lack becomes U+XXXX."""
+    """Text as LaTeX prints it literally.
+
+    What its default fonts lack becomes [U+XXXX], but for Greek letters that names of
+    quantities are made of.
+    """
     return "".join(_escape_one(character) for character in text)
 
 
 def _escape_one(character: str) -> str:
     if character in _SPECIAL:
         return _SPECIAL[character]
+    if character in _GREEK:
+        return _GREEK[character]
     if unicodedata.category(character).startswith("C") or ord(character) > 0x17F:
         return f"[U+{ord(character):04X}]"
     return character
@@ -43,7 +58,7 @@ def to_latex(
     r"""A `table` float with `booktabs` rules; needs `\usepackage{booktabs,textcomp}`.
 
     Args:
-      table: one row per line; text is escaped, NaN becomes a dash.
+      table: one row per line; text is escaped unless it is `Latex`, NaN becomes a dash.
       columns: which columns, in order; a mapping also gives their headings.
       caption: escaped.
       label: for `\ref`; letters, digits and `:.-_` only.
@@ -65,14 +80,14 @@ def to_latex(
             f"the LaTeX label {label!r} has characters beside a-z0-9:.-_"
         )
     headings = columns if isinstance(columns, Mapping) else {n: n for n in names}
-    numeric = [_is_number(table[name].dtype) for name in names]
+    numeric = [_is_number(table[name]) for name in names]
     lines = [r"\begin{table}", r"\centering"]
     lines += [rf"\caption{{{escape(caption)}}}"] if caption else []
     lines += [rf"\label{{{label}}}"] if label else []
     lines += [rf"\begin{{tabular}}{{{''.join('r' if n else 'l' for n in numeric)}}}"]
     lines += [
         r"\toprule",
-        _row([escape(headings[name]) for name in names]),
+        _row([_text(headings[name]) for name in names]),
         r"\midrule",
     ]
     rows = table[names].itertuples(index=False, name=None)
@@ -85,9 +100,15 @@ def _row(cells: list[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _is_number(dtype: Any) -> bool:
+def _text(text: str) -> str:
+    return text if isinstance(text, Latex) else escape(text)
+
+
+def _is_number(column: Any) -> bool:
     kind = pd.api.types
-    return kind.is_numeric_dtype(dtype) and not kind.is_bool_dtype(dtype)
+    if kind.is_numeric_dtype(column) and not kind.is_bool_dtype(column):
+        return True
+    return len(column) > 0 and all(isinstance(value, Latex) for value in column)
 
 
 def _cell(value: Any, digits: int) -> str:
@@ -97,7 +118,11 @@ def _cell(value: Any, digits: int) -> str:
         return f"${value}$"
     if isinstance(value, float | np.floating):
         return _float(float(value), digits)
-    return "--" if pd.isna(value) else escape(str(value))
+    return (
+        "--"
+        if pd.isna(value)
+        else _text(value if isinstance(value, str) else str(value))
+    )
 
 
 def _float(value: float, digits: int) -> str:

@@ -9,11 +9,14 @@ from gradlab.losses import LOSSES
 from gradlab.losses.citations import bibtex, entry
 from gradlab.losses.describe import describe_loss
 from gradlab.losses.sources import SOURCES
+from gradlab.measures import sources as measures
+
+ALL = SOURCES | measures.SOURCES
 
 
-@pytest.mark.parametrize("key", SOURCES)
+@pytest.mark.parametrize("key", ALL)
 def test_entries_are_well_formed(key):
-    text = entry(key)
+    text = entry(key, ALL[key])
     assert re.match(rf"@(misc|book)\{{{key},\n", text)
     assert text.count("{") == text.count("}")
     assert text.endswith("\n}")
@@ -21,11 +24,11 @@ def test_entries_are_well_formed(key):
         assert re.search(rf"^  {field} = \{{.+\}},$", text, re.MULTILINE)
     assert text.isascii()
     year = int(re.search(r"year = \{(\d+)\}", text)[1])
-    arxiv = SOURCES[key].arxiv
+    arxiv = ALL[key].arxiv
     if arxiv:
         assert re.fullmatch(r"\d{4}\.\d{5}", arxiv)
         assert year == 2000 + int(arxiv[:2])
-    authors = SOURCES[key].authors.split(" and ")
+    authors = ALL[key].authors.split(" and ")
     assert all("," in author or author == "others" for author in authors)
 
 
@@ -50,3 +53,7 @@ def test_the_docstring_cites_the_same_paper(name):
     described = describe_loss(name)
     if source.arxiv:
         assert source.arxiv in described.references + described.conventions
+
+
+def test_every_measure_has_a_source_and_every_source_a_measure():
+    assert set(measures.MEASURED_BY.values()) == set(measures.SOURCES)

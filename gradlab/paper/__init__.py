@@ -1,0 +1,1 @@
+"""Tables for papers from the results of a command."""

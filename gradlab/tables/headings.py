@@ -1,0 +1,87 @@
+"""Columns of summary tables: heading, unit, format, meaning, which way is better."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Form = Literal["text", "number", "percent", "decimal", "short", "signed"]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """One column.
+
+    Attributes:
+      title: short, may hold Greek letters.
+      form: how a cell is written; "short" is one digit and an exponent.
+      note: what it means, in a few words.
+      unit: of its numbers; empty where they have none.
+      best: "max" or "min" where one loss can be better than another, else empty.
+    """
+
+    title: str
+    form: Form
+    note: str = ""
+    unit: str = ""
+    best: Literal["", "max", "min"] = ""
+
+
+# Those of a comparison, then those of a drift.
+HEADINGS: dict[str, Heading] = {
+    "loss": Heading("loss", "text"),
+    "value": Heading("value", "number", "mean loss over pairs"),
+    "mass_chosen": Heading(
+        "Σ|w| chosen", "number", "sum over a response, mean over pairs"
+    ),
+    "mass_rejected": Heading(
+        "Σ|w| rejected", "number", "sum over a response, mean over pairs"
+    ),
+    "ratio_bad_good": Heading(
+        "rejected / chosen", "number", "ratio of the two masses"
+    ),
+    "share_before": Heading(
+        "before", "percent", "mass before the first differing token"
+    ),
+    "share_at": Heading("at", "percent", "mass at the first differing token"),
+    "share_after": Heading("after", "percent", "mass after it"),
+    "corr_length": Heading(
+        "r(length)", "decimal", "correlation of mass with length"
+    ),
+    "closed_form_error": Heading(
+        "error", "short", "automatic differentiation against the closed form"
+    ),
+    "share_falls": Heading(
+        "chosen falls", "percent", "pairs whose chosen answer the step lowers",
+        best="min",
+    ),
+    "predicted_chosen": Heading(
+        "Δ chosen", "signed",
+        "predicted change of the summed log-prob, nats, mean over pairs",
+        unit="nats", best="max"
+    ),
+    "chosen_by_chosen": Heading(
+        "by chosen", "signed", "its part caused by chosen tokens", unit="nats"
+    ),
+    "chosen_by_rejected": Heading(
+        "by rejected", "signed", "its part caused by rejected tokens", unit="nats",
+        best="max",
+    ),
+    "predicted_rejected": Heading(
+        "Δ rejected", "signed", "the same of the rejected answer", unit="nats",
+        best="min"
+    ),
+    "both_fall": Heading(
+        "both fall", "percent", "pairs whose own gradient lowers both answers",
+        best="min",
+    ),
+    "rho_ln_ches": Heading(
+        "ρ(CHES)", "decimal",
+        "rank correlation of Δ chosen with length-normalised CHES"
+    ),
+    "rho_edit_token": Heading(
+        "ρ(edit)", "decimal", "rank correlation of Δ chosen with the edit distance"
+    ),
+    "pearson": Heading(
+        "r", "number", "predicted against realised change of single tokens"
+    ),
+    "relative_error": Heading("error", "short", "relative, of the predicted changes"),
+}  # fmt: skip
