@@ -10,12 +10,15 @@ from matplotlib.lines import Line2D
 from gradlab.plotting.agreement import AGREEMENT_NOTE, plot_agreement
 from gradlab.plotting.buckets import plot_buckets, value_name
 from gradlab.plotting.cases import ROW, plot_cases
-from gradlab.plotting.falls import DRIFT_COLUMNS
+from gradlab.plotting.falls import DRIFT_COLUMNS, fall_window, token_drifts
+from gradlab.plotting.gram import plot_token_gram
 from gradlab.plotting.pairs import (
+    READABLE,
     SIDES,
     TOKEN_COLUMNS,
     example_pair,
     loss_names,
+    side_tokens,
     unique,
 )
 from gradlab.plotting.style import (
@@ -30,8 +33,11 @@ from gradlab.plotting.text import label
 from gradlab.plotting.waterfall import HEIGHT, plot_waterfall
 from gradlab.tables import require_columns, select
 
-FIGURES = ("agreement", "waterfall", "cases", "buckets")
 KEYS = ("ln_ches", "ches", "edit_token", "score_cosine")
+GRAM_COLUMNS = (
+    "pair", "side", "position", "token", "region", "other_side", "other_position",
+    "cosine",
+)  # fmt: skip
 CHOSEN_DRIFTS = ("predicted_chosen", "realised_chosen")
 PANELS = 12
 BUCKET_NOTE = (
@@ -46,6 +52,7 @@ def drift_figures(
     pairs: pd.DataFrame,
     *,
     pair: int | None = None,
+    gram: pd.DataFrame | None = None,
     losses: Sequence[str] | None = None,
     styles: Mapping[str, LineStyle] | None = None,
 ) -> dict[str, Figure]:
@@ -56,13 +63,15 @@ def drift_figures(
       pairs: one row per loss and pair.
       pair: the pair of the waterfall; by default a short, typical one whose chosen
         response is predicted to fall (see `falling_pair`).
+      gram: one row for every two tokens of that pair, with `GRAM_COLUMNS`.
       losses: which, in order; those of the pairs table by default.
       styles: from `loss_styles`, to share colours with further figures.
     Returns:
       agreement: predicted against realised drift of tokens, one panel per loss;
       waterfall: the drift along the text of one pair by cause, for one loss;
       cases: shares of pairs in each entanglement case;
-      buckets: drift of the chosen response against four things that may predict it.
+      buckets: drift of the chosen response against four things that may predict it;
+      gram, if it is given: cosines between the gradients of one pair's tokens.
     Raises:
       GradlabError: a table lacks a column, a loss or the pair.
     """
@@ -80,6 +89,7 @@ def drift_figures(
             "waterfall": waterfall_figure(tokens, number, loss),
             "cases": cases_figure(pairs, names),
             "buckets": buckets_figure(pairs, names, styles),
+            **({} if gram is None else {"gram": gram_figure(gram)}),
         }
 
 
@@ -131,6 +141,30 @@ def _falls(pairs: pd.DataFrame) -> pd.DataFrame:
     return pairs.loc[borne_out if borne_out.any() else falls]
 
 
+def waterfall_tokens(
+    tokens: pd.DataFrame,
+    pairs: pd.DataFrame,
+    *,
+    pair: int | None = None,
+    losses: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """The rows of those tokens that the waterfall of `drift_figures` shows.
+
+    Args:
+      tokens: as in `drift_figures`; likewise `pairs`, `pair` and `losses`.
+
+    Returns:
+      Rows of one pair and loss, chosen ones first, in order.
+    """
+    number, loss = falling_pair(tokens, pairs, loss_names(pairs, losses), pair)
+    rows, shown = select(tokens, pair=number, loss=loss), []
+    for side in SIDES:
+        own = select(rows, side=side).sort_values("position", kind="stable")
+        first = side_tokens(rows, side, [loss]).first
+        shown.append(own.iloc[fall_window(token_drifts(own).net, first, READABLE)])
+    return pd.concat(shown, ignore_index=True)
+
+
 def agreement_figure(
     tokens: pd.DataFrame,
     losses: Sequence[str],
@@ -167,6 +201,33 @@ def waterfall_figure(tokens: pd.DataFrame, pair: int, loss: str) -> Figure:
     title = f"One step of {label(loss)}, predicted for pair {pair}"
     fig.suptitle(title, fontsize=8, x=0.01, ha="left", parse_math=False)
     return fig
+
+
+def gram_figure(gram: pd.DataFrame) -> Figure:
+    """Cosines between the gradients of one pair's tokens.
+
+    Where both responses begin alike their gradients are the same: the rejected one is
+    shown from the first difference on.
+    """
+    require_columns(gram, GRAM_COLUMNS, "the table of token gradients")
+    one, other = ["side", "position"], ["other_side", "other_position"]
+    cosines = gram.pivot(index=one, columns=other, values="cosine")
+    cosines = cosines.sort_index().sort_index(axis=1)
+    tokens = gram.drop_duplicates(one).set_index(one).loc[cosines.index]
+    side = tokens.index.get_level_values("side").to_numpy(str)
+    place = tokens.index.get_level_values("position").to_numpy()
+    again = (tokens["region"] == "prefix").to_numpy() & (side == "rejected")
+    kept = ~(again & np.isin(place, place[side == "chosen"]))
+    figure = plot_token_gram(
+        cosines.to_numpy(float)[np.ix_(kept, kept)],
+        list(tokens["token"][kept]),
+        int((side[kept] == "chosen").sum()),
+    ).figure
+    title = f"Which tokens of pair {gram['pair'].iloc[0]} move together"
+    if not kept.all():
+        title += "; what both responses begin with is shown once"
+    figure.suptitle(title, fontsize=8, x=0.01, ha="left", parse_math=False)
+    return figure
 
 
 def cases_figure(pairs: pd.DataFrame, losses: Sequence[str]) -> Figure:
