@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gradlab.plotting.agreement import AGREEMENT_NOTE, plot_agreement
-from gradlab.plotting.buckets import plot_buckets, value_name
+from gradlab.plotting.agreement import AGREEMENT_NOTE, known_drifts, plot_agreement
+from gradlab.plotting.buckets import plot_buckets, proportional, value_name
 from gradlab.plotting.cases import ROW, plot_cases
 from gradlab.plotting.falls import DRIFT_COLUMNS, fall_window, token_drifts
 from gradlab.plotting.gram import plot_token_gram
@@ -40,10 +40,11 @@ GRAM_COLUMNS = (
 )  # fmt: skip
 CHOSEN_DRIFTS = ("predicted_chosen", "realised_chosen")
 PANELS = 12
+_LEGEND = 36  # characters that three legend entries beside each other leave to one
 BUCKET_NOTE = (
     "Pairs in up to five buckets of about equal size, named by their median and (number"
     " of pairs).\nBars: 95 % intervals. Each loss's drifts are divided by their root"
-    " mean square over all pairs."
+    " mean square over all pairs;\nlosses that then agree on every pair share a line."
 )
 
 
@@ -189,7 +190,10 @@ def agreement_figure(
         ax.remove()
     hidden = len(losses) - len(shown)
     more = f" {hidden} more loss(es) not shown." if hidden else ""
-    fig.supxlabel(f"predicted drift (nats)\n{AGREEMENT_NOTE}{more}", fontsize=SMALL)
+    counts = [len(known_drifts(tokens, loss)) for loss in shown]
+    many = " to ".join(f"{count:,}" for count in sorted({min(counts), max(counts)}))
+    quantity = f"predicted drift (nats), {many} tokens a panel.{more}"
+    fig.supxlabel(f"{quantity}\n{AGREEMENT_NOTE}", fontsize=SMALL)
     return fig
 
 
@@ -233,7 +237,8 @@ def gram_figure(gram: pd.DataFrame) -> Figure:
 def cases_figure(pairs: pd.DataFrame, losses: Sequence[str]) -> Figure:
     """One stacked bar per loss."""
     fig = new_figure(DOUBLE_COLUMN, ROW * len(losses) + 0.75)
-    plot_cases(pairs, losses=losses, ax=fig.add_subplot())
+    ax = plot_cases(pairs, losses=losses, ax=fig.add_subplot())
+    ax.set_xlabel("share of pairs (%); lines: 95 % intervals of “both fall”")
     return fig
 
 
@@ -244,8 +249,10 @@ def buckets_figure(
     *,
     value: str = "predicted_chosen",
 ) -> Figure:
-    """Four panels, one per predictor, with the losses named under them."""
-    columns = 4 if max(map(len, losses)) <= 16 else 3
+    """Four panels, one per predictor; losses with proportional drifts share a line."""
+    named = {alike[0]: _joined(alike) for alike in proportional(pairs, losses, value)}
+    losses = list(named)
+    columns = 4 if max(map(len, named.values())) <= 16 else 3
     fig = new_figure(DOUBLE_COLUMN, 4.6 + 0.15 * -(-len(losses) // columns))
     for key, ax in zip(KEYS, fig.subplots(2, 2, sharey=True).ravel(), strict=True):
         plot_buckets(
@@ -258,11 +265,18 @@ def buckets_figure(
         Line2D([], [], color=s.color, linestyle=s.dashes, marker=s.marker)
         for s in (styles[loss] for loss in losses)
     ]
-    named = [label(loss) for loss in losses]
     legend = fig.legend(
-        handles, named, loc="outside lower center", ncols=columns,
+        handles, list(named.values()), loc="outside lower center", ncols=columns,
         title=BUCKET_NOTE, title_fontsize=SMALL,
     )  # fmt: skip
     for text in legend.get_texts():
         text.set_parse_math(False)
     return fig
+
+
+def _joined(losses: Sequence[str]) -> str:
+    """The names of these losses for one legend entry; the first where they are long."""
+    names = ", ".join(label(name) for name in losses)
+    if len(losses) == 1 or len(names) <= _LEGEND:
+        return names
+    return f"{label(losses[0])} + {len(losses) - 1} more"

@@ -8,6 +8,7 @@ import pytest
 
 from gradlab.errors import GradlabError
 from gradlab.plotting import drift_figures, save_figure, waterfall_tokens
+from gradlab.plotting.buckets import proportional
 from gradlab.plotting.drift import falling_pair
 from gradlab.tables import select
 from tests.plotting.drawing import clipped, flaws, texts
@@ -171,6 +172,22 @@ def test_the_gram_shows_the_shared_beginning_once():
     assert "shown once" in figure.get_suptitle()
     with pytest.raises(GradlabError, match=r"token gradients lacks .*cosine"):
         drift_figures(tokens, pairs, gram=gram.drop(columns="cosine"))
+
+
+def test_losses_with_proportional_drifts_share_a_line():
+    losses = ("dpo", "ipo", "mle", "my_pkg.my_mod:a_loss_of_mine")
+    pairs = drift_pairs(losses=losses)
+    drift = pairs.loc[pairs["loss"] == "dpo", "predicted_chosen"].to_numpy()
+    for loss, factor in (("ipo", 200.0), ("mle", -1.0)):
+        pairs.loc[pairs["loss"] == loss, "predicted_chosen"] = factor * drift
+    groups = [["dpo", "ipo"], ["mle"], ["my_pkg.my_mod:a_loss_of_mine"]]
+    assert proportional(pairs, losses, "predicted_chosen") == groups
+    tokens = drift_tokens(losses=losses)
+    legend = drift_figures(tokens, pairs)["buckets"].legends[0]
+    assert legend.get_texts()[0].get_text() == "dpo, ipo"
+    pairs.loc[pairs["loss"] == losses[3], "predicted_chosen"] = drift
+    legend = drift_figures(tokens, pairs)["buckets"].legends[0]
+    assert legend.get_texts()[0].get_text() == "dpo + 2 more"
 
 
 def test_refusals():
