@@ -28,8 +28,11 @@ HEAVY = 6.0  # largest over 90 % quantile of magnitudes from which a tail is hea
 _GUIDE = "#dddddd"
 AGREEMENT_NOTE = (
     "One token's drift, positive: it gets more likely. On the line prediction and step"
-    " agree. Darker: more tokens (log scale).\nAxes with uneven ticks are linear near"
-    " 0, logarithmic beyond (asinh): few tokens move much more than the rest."
+    " agree. Darker: more tokens (log scale)."
+)
+ASINH_NOTE = (
+    "Axes with powers of ten are linear near 0, logarithmic beyond (asinh): few tokens"
+    " move much more than the rest."
 )
 
 

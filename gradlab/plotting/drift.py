@@ -7,7 +7,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gradlab.plotting.agreement import AGREEMENT_NOTE, known_drifts, plot_agreement
+from gradlab.plotting.agreement import (
+    AGREEMENT_NOTE,
+    ASINH_NOTE,
+    drift_scale,
+    known_drifts,
+    plot_agreement,
+)
 from gradlab.plotting.buckets import plot_buckets, proportional, value_name
 from gradlab.plotting.cases import ROW, plot_cases
 from gradlab.plotting.falls import DRIFT_COLUMNS, fall_window, token_drifts
@@ -190,10 +196,13 @@ def agreement_figure(
         ax.remove()
     hidden = len(losses) - len(shown)
     more = f" {hidden} more loss(es) not shown." if hidden else ""
-    counts = [len(known_drifts(tokens, loss)) for loss in shown]
+    drifts = [known_drifts(tokens, loss) for loss in shown]
+    counts = [len(points) for points in drifts]
     many = " to ".join(f"{count:,}" for count in sorted({min(counts), max(counts)}))
-    quantity = f"predicted drift (nats), {many} tokens a panel.{more}"
-    fig.supxlabel(f"{quantity}\n{AGREEMENT_NOTE}", fontsize=SMALL)
+    notes = [f"predicted drift (nats), {many} tokens a panel.{more}", AGREEMENT_NOTE]
+    if any(drift_scale(points.ravel()).width is not None for points in drifts):
+        notes.append(ASINH_NOTE)
+    fig.supxlabel("\n".join(notes), fontsize=SMALL)
     return fig
 
 
