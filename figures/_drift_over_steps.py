@@ -122,7 +122,7 @@ def squeezed_masses(table: pd.DataFrame) -> pd.DataFrame:
     target = lost / (ratio["target"] - ratio["rest"])
     before = {"top": top, "target": target, "rest": 1 - top - target}
     parts = [
-        mass.rename("value").reset_index().assign(role=role, when=when)
+        mass.to_frame("value").reset_index().assign(role=role, when=when)
         for role in ROLES
         for when, mass in (
             ("before", before[role]),

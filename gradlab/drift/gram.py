@@ -58,9 +58,10 @@ def gram_frame(
 @partial(jax.jit, static_argnames=("model", "width", "microbatch"))
 def _gram(params, arrays, places, model, width, microbatch):
     def logps_fn(theta):
-        return tuple(
+        chosen, rejected = (
             response_logps(model, theta, *rows, width=width)[:, at]
             for rows, at in zip(arrays, places, strict=True)
         )
+        return chosen, rejected
 
     return token_gram(logps_fn, params, microbatch=microbatch)

@@ -235,7 +235,9 @@ def gram_figure(gram: pd.DataFrame) -> Figure:
         cosines.to_numpy(float)[np.ix_(kept, kept)],
         list(tokens["token"][kept]),
         int((side[kept] == "chosen").sum()),
-    ).figure
+    ).get_figure(root=True)
+    if figure is None:
+        raise ValueError("the axes of the Gram stand in no figure")
     title = f"Which tokens of pair {gram['pair'].iloc[0]} move together"
     if not kept.all():
         title += "; what both responses begin with is shown once"

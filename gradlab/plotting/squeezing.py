@@ -83,16 +83,17 @@ def _one_each(masses: pd.DataFrame) -> pd.DataFrame:
             "the table of masses needs one row of each role (top, target, rest) before "
             "and after"
         )
-    if not (rows["value"] > 0).all():
+    if (rows["value"].to_numpy(float) <= 0).any():
         raise GradlabError("a mass is a probability over 0; found another in the table")
     return rows
 
 
 def _note_factor(ax: Axes, x: int, times: pd.DataFrame) -> None:
     values = times["value"]
+    factor = float(values.loc["after"]) / float(values.loc["before"])
     top = times[["value", "high"]].max().max() if "high" in times else values.max()
     ax.annotate(
-        f"×{number(values['after'] / values['before'])}", (x, top), (0, 2), ha="center",
+        f"×{number(factor)}", (x, top), (0, 2), ha="center",
         textcoords="offset points", fontsize=SMALL, color=INK,
     )  # fmt: skip
 
