@@ -14,11 +14,9 @@ study, kind and seed:
     case                       loss, pair, part = own step
     ches, ln_ches, edit_norm, last_cosine, suffix_len, own_real (side)
                                pair
-    probe_drift                probe, step
-    ledger                     part, step
 
-A figure whose metrics the table lacks is left out. Intervals are 95 % Student-t
-intervals over seeds.
+and those in `figures/_drift_over_steps.py`. A figure whose metrics the table lacks is
+left out. Intervals are 95 % Student-t intervals over seeds.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,6 +25,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from figures._drift_over_steps import LOGS, curves, fan, ledger, squeezing
 from gradlab.plotting import loss_styles, paper_style, plot_cases
 from gradlab.plotting.buckets import bucket_of
 from gradlab.plotting.casemap import plot_case_map
@@ -70,7 +69,9 @@ def draw(table: pd.DataFrame) -> dict[str, Figure]:
         "predictors": ({*PREDICTORS, "own_real"}, predictors),
         "suffix": ({"suffix_len", "score_inner", "own_real"}, suffix),
         "curves": ({"probe_drift"}, curves),
+        "fan": ({"probe_drift"}, fan),
         "ledger": ({"ledger"}, ledger),
+        "squeezing": ({"top_before", "absorbed", *LOGS}, squeezing),
     }
     metrics = set(table["metric"])
     with paper_style():
@@ -270,28 +271,3 @@ def _against_suffix(ax, trends: pd.DataFrame, groups: list[str]) -> None:
     plot_trends(trends, x="place", group="side", groups=groups, ax=ax)
     ax.set_xticks(range(len(lengths)), [f"{length:g}" for length in lengths])
     ax.set_xlabel("tokens in the shared suffix")
-
-
-def curves(table: pd.DataFrame) -> Figure:
-    """Drift of all probes over training."""
-    return _over_steps(table, "probe_drift", "probe", "response", "Adam")
-
-
-def ledger(table: pd.DataFrame) -> Figure:
-    """Cumulative parts of the chosen drift over a short AdamW run."""
-    return _over_steps(table, "ledger", "part", "chosen responses", "AdamW")
-
-
-def _over_steps(
-    table: pd.DataFrame, metric: str, group: str, whose: str, optimiser: str
-) -> Figure:
-    rows = seed_intervals(select(table, metric=metric), [group, "step"])
-    groups = [str(name) for name in unique(rows, group)]
-    fig = new_figure(DOUBLE_COLUMN, 2.6)
-    ax, styles = fig.add_subplot(), loss_styles(groups)
-    plot_trends(rows, x="step", group=group, styles=styles, ax=ax)
-    ax.set_xlabel(f"training step (DPO, {optimiser})")
-    ax.set_ylabel(f"drift of the {whose} (nats)")
-    handles, labels = group_handles(groups, styles)
-    fig.legend(handles, labels, loc="outside right upper")
-    return fig

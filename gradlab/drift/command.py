@@ -25,6 +25,7 @@ from gradlab.drift.frames import (
     with_step,
     with_sums,
 )
+from gradlab.drift.gram import gram_frame
 from gradlab.drift.optimiser import build_optimiser
 from gradlab.drift.own import Scores, pair_scores
 from gradlab.drift.passes import Corpus, Sides
@@ -40,14 +41,15 @@ from gradlab.inputs.loading import Inputs, load_inputs, score_inputs
 from gradlab.inputs.progress import counting
 from gradlab.inputs.reporting import prompt_frame, report, run_manifest
 from gradlab.inputs.scored import SIDES, ScoredPairs
-from gradlab.plotting import drift_figures, save_figure
+from gradlab.plotting import drift_figures, save_figure, waterfall_tokens
 from gradlab.report import add_report, drop_report
 from gradlab.tables import stage, write_manifest, write_table
 from gradlab.types import Params
 
 FIGURE_PAIRS = 200  # the scatter needs many tokens, not all of them
 FILES = (
-    "tokens.parquet", "pairs.csv", "summary.csv", "prompts.parquet", "manifest.json",
+    "tokens.parquet", "pairs.csv", "summary.csv", "gram.parquet", "prompts.parquet",
+    "manifest.json",
 )  # fmt: skip
 
 
@@ -85,7 +87,10 @@ def drift(config: DriftConfig) -> Outcome:
         with stage(folder) as partial:
             found = _analyse(config, inputs, scored, weighed, console, partial)
             write_table(prompt_frame(inputs), partial / "prompts.parquet")
-            figures = drift_figures(found.tokens, found.pairs, pair=config.pair)
+            gram = _gram(config, inputs, found, partial)
+            figures = drift_figures(
+                found.tokens, found.pairs, pair=config.pair, gram=gram
+            )
             for name, figure in figures.items():
                 save_figure(figure, partial / name)
             manifest = run_manifest(
@@ -218,6 +223,18 @@ def _write(
     write_table(every, folder / "pairs.csv")
     write_table(summary, folder / "summary.csv")
     return _Found(pd.concat(shown, ignore_index=True), every, summary)
+
+
+def _gram(
+    config: DriftConfig, inputs: Inputs, found: _Found, folder: Path
+) -> pd.DataFrame:
+    """The token gradients of the pair in the waterfall, as far as it shows them."""
+    shown = waterfall_tokens(found.tokens, found.pairs, pair=config.pair)
+    pair = inputs.pairs[int(shown["pair"].iloc[0])]
+    params = _cast(inputs.policy.params, config)
+    gram = gram_frame(inputs.policy.model, params, pair, shown)
+    write_table(gram, folder / "gram.parquet")
+    return gram
 
 
 def _pairs(

@@ -18,9 +18,9 @@ class DriftConfig(InputConfig):
     For each loss one optimiser step on all pairs as one batch: the change of each
     token's log-probability to first order, split into what the chosen and what the
     rejected tokens cause, beside the change that the step really makes. Writes
-    tokens.parquet, pairs.csv, summary.csv, the figures and manifest.json into one
-    folder. Without arguments it uses the word problems and the small model that come
-    with gradlab.
+    tokens.parquet, pairs.csv, summary.csv, gram.parquet (cosines between the token
+    gradients of one pair), the figures and manifest.json into one folder. Without
+    arguments it uses the word problems and the small model that come with gradlab.
     """
 
     losses: str = DEFAULT_LOSSES

@@ -18,7 +18,7 @@ from gradlab.measures.entanglement import mean_and_spread
 from gradlab.types import Params
 
 
-def _microbatch() -> int:
+def microbatch() -> int:
     """Pairs whose gradients exist at once: a CPU is fastest with one after another."""
     return 1 if jax.default_backend() == "cpu" else 8
 
@@ -48,7 +48,7 @@ def pair_scores(corpus: Corpus, params: Params) -> Scores:
     unit = jax.tree.map(jnp.ones_like, params)
     drifts = {
         cause: corpus.own_drifts(
-            params, cause, ones[cause], unit, microbatch=_microbatch()
+            params, cause, ones[cause], unit, microbatch=microbatch()
         )
         for cause in SIDES
     }
@@ -74,7 +74,7 @@ def own_drifts(
         slope = _constant(weights[cause], corpus.mask[cause])
         if rate is None or slope is None:
             return corpus.own_drifts(
-                params, cause, weights[cause], diagonal, microbatch=_microbatch()
+                params, cause, weights[cause], diagonal, microbatch=microbatch()
             )
         # Plain descent on the summed log-prob: the score's drift, scaled.
         drifts = scores.drifts[cause]

@@ -60,7 +60,7 @@ class Corpus:
         """Log-probability of each response token, [N, L] a side, in nats."""
 
         def run(side: str, batch: SideBatch) -> dict[str, Array]:
-            return {side: _logps(params, _arrays(batch), self.model, batch.width)}
+            return {side: _logps(params, batch_arrays(batch), self.model, batch.width)}
 
         return self._over_sides(run)
 
@@ -79,7 +79,7 @@ class Corpus:
             total = jax.tree.map(jnp.zeros_like, params)
 
             def run(batch: SideBatch, side: str = side) -> Params:
-                given, rows = _rows(weights[side], batch), _arrays(batch)
+                given, rows = _rows(weights[side], batch), batch_arrays(batch)
                 return _pull(params, rows, given, self.model, batch.width)
 
             needed = self._batches(side) if weights[side].any() else []
@@ -94,7 +94,7 @@ class Corpus:
         names = list(parts)
 
         def run(side: str, batch: SideBatch) -> dict[str, Array]:
-            steps, arrays = list(parts.values()), _arrays(batch)
+            steps, arrays = list(parts.values()), batch_arrays(batch)
             moved = _push(params, arrays, steps, self.model, batch.width)
             return {f"{n} {side}": x for n, x in zip(names, moved, strict=True)}
 
@@ -126,8 +126,8 @@ class Corpus:
             source = getattr(batch, cause)
             return _own(
                 params,
-                _arrays(source),
-                [_arrays(getattr(batch, side)) for side in SIDES],
+                batch_arrays(source),
+                [batch_arrays(getattr(batch, side)) for side in SIDES],
                 _rows(weights, source),
                 precondition,
                 self.model,
@@ -152,7 +152,7 @@ class Corpus:
         names = ("ches", "ln_ches", "last_hidden_cosine")
         found = {name: np.full(self.count, np.nan) for name in names}
         for batch in self.pairs if self.model.hidden else ():
-            arrays = {side: _arrays(getattr(batch, side)) for side in SIDES}
+            arrays = {side: batch_arrays(getattr(batch, side)) for side in SIDES}
             values = _likeness(params, arrays, self.model)
             for name, value in zip(names, values, strict=True):
                 used = batch.index >= 0
@@ -195,7 +195,8 @@ def _rows(weights: np.ndarray, batch: SideBatch) -> Array:
     return jnp.asarray(array, float)
 
 
-def _arrays(batch: SideBatch) -> Rows:
+def batch_arrays(batch: SideBatch) -> Rows:
+    """Tokens [B, T], start [B] and length [B] of the responses of a batch."""
     numbers = (batch.tokens, batch.response_start, batch.response_length)
     return tuple(map(jnp.asarray, numbers))  # type: ignore[return-value]
 

@@ -9,6 +9,7 @@ from gradlab.plotting.curves import plot_net_weight as plot_net_weight
 from gradlab.plotting.curves import plot_penalty_curves as plot_penalty_curves
 from gradlab.plotting.curves import plot_penalty_scatter as plot_penalty_scatter
 from gradlab.plotting.drift import drift_figures as drift_figures
+from gradlab.plotting.drift import waterfall_tokens as waterfall_tokens
 from gradlab.plotting.field import plot_gradient_field as plot_gradient_field
 from gradlab.plotting.field import plot_gradient_fields as plot_gradient_fields
 from gradlab.plotting.gram import plot_token_gram as plot_token_gram

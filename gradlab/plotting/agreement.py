@@ -28,8 +28,11 @@ HEAVY = 6.0  # largest over 90 % quantile of magnitudes from which a tail is hea
 _GUIDE = "#dddddd"
 AGREEMENT_NOTE = (
     "One token's drift, positive: it gets more likely. On the line prediction and step"
-    " agree. Darker: more tokens (log scale).\n(asinh): axes linear near 0, logarithmic"
-    " beyond, since few tokens move much more than the rest."
+    " agree. Darker: more tokens (log scale)."
+)
+ASINH_NOTE = (
+    "Axes with powers of ten are linear near 0, logarithmic beyond (asinh): few tokens"
+    " move much more than the rest."
 )
 
 
@@ -72,7 +75,8 @@ def plot_agreement(
 
     A dot per token, or hexagons darker with the logarithm of their count from `FEW`
     tokens on. Both axes have one scale, linear or asinh (`drift_scale`), so that the
-    line where prediction and step agree is the diagonal. In the corner:
+    line where prediction and step agree is the diagonal. Under the axes stands how many
+    tokens there are, and in the corner:
 
         r = Pearson,  slope = Σ pred·real / Σ pred²,  error = ‖real - pred‖ / ‖real‖
 
@@ -93,8 +97,7 @@ def plot_agreement(
     """
     require_columns(tokens, ("loss", "predicted", "realised"), "the tokens table")
     (name,) = loss_names(tokens, [loss] if loss is not None else None)[:1]
-    points = select(tokens, loss=name)[["predicted", "realised"]].to_numpy(float)
-    points = points[np.isfinite(points).all(axis=1)]
+    points = known_drifts(tokens, name)
     color = (styles or loss_styles([name]))[name].color
     scale = drift_scale(points.ravel())
     with paper_style():
@@ -106,9 +109,16 @@ def plot_agreement(
         ax.axvline(0, color=_GUIDE, linewidth=0.6, zorder=0)
         _note_agreement(ax, points, scale, ends)
         ax.set_title(label(name, 22), parse_math=False, fontsize=7, pad=3)
-        ax.set_xlabel("predicted drift (nats)")
+        axes = "" if scale.width is None else " (asinh)"
+        ax.set_xlabel(f"predicted drift (nats)\n{len(points):,} tokens{axes}")
         ax.set_ylabel("realised drift (nats)")
     return ax
+
+
+def known_drifts(tokens: pd.DataFrame, loss: str) -> np.ndarray:
+    """[N, 2] predicted and realised drift of the tokens of a loss that have both."""
+    points = select(tokens, loss=loss)[["predicted", "realised"]].to_numpy(float)
+    return points[np.isfinite(points).all(axis=1)]
 
 
 def _set_square(ax: Axes, points: np.ndarray, scale: DriftScale) -> tuple[float, float]:
@@ -170,10 +180,8 @@ def _note_agreement(
     pearson, slope, error = agreement_numbers(*points.T)
     texts = [
         f"r {_fixed(pearson, 4)}", f"slope {_fixed(slope, 2)}",
-        f"error {number(error)}", f"{len(points):,} tokens",
+        f"error {number(error)}",
     ]  # fmt: skip
-    if scale.width is not None:
-        texts.append("(asinh)")
     x, y, align = (0.03, 0.985, "left") if above <= below else (0.985, 0.02, "right")
     ax.text(
         x, y, "\n".join(texts), ha=align, va="top" if align == "left" else "bottom",

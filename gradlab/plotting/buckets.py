@@ -130,6 +130,31 @@ def bucket_of(keys: np.ndarray, buckets: int) -> np.ndarray:
     return np.unique(raw, return_inverse=True)[1]
 
 
+def proportional(
+    pairs: pd.DataFrame, losses: Sequence[str], value: str
+) -> list[list[str]]:
+    """The losses in groups whose drifts agree up to a positive factor, within 0.1 %.
+
+    Args:
+      pairs: columns `loss, pair` and `value`.
+      losses: which, in order.
+      value: the drift, nats.
+    """
+    wide = select(pairs, loss=list(losses)).pivot(
+        index="pair", columns="loss", values=value
+    )
+    groups: list[tuple[np.ndarray, list[str]]] = []
+    for loss in losses:
+        drift = wide[loss].to_numpy(float)
+        unit = drift / (np.linalg.norm(drift) or 1.0)
+        near = [alike for other, alike in groups if np.linalg.norm(unit - other) < 1e-3]
+        if near:
+            near[0].append(loss)
+        else:
+            groups.append((unit, [loss]))
+    return [alike for _, alike in groups]
+
+
 def _per_spread(rows: pd.DataFrame, value: str) -> np.ndarray:
     """The values over the root mean square of those of their loss; 0 stays 0."""
     values = rows[value].to_numpy(float)

@@ -133,6 +133,8 @@ def penalty_figure(
     bad = select(tokens, side="rejected", loss=list(losses))
     set_weight_axis(panels[0], bad["weight"])
     set_probability_axis(panels[0].xaxis, log_odds(bad["logp"]), spacing=0.2)
+    # Labels of neighbours would read as one.
+    fig.set_layout_engine("constrained", wspace=0.06)
     fig.supxlabel("probability of the rejected token (log-odds scale)", fontsize=8)
     fig.supylabel("weight ∂L/∂log p", fontsize=8)
     return fig

@@ -32,8 +32,8 @@ def plot_token_gram(
     they don't touch; grey: not finite. Lines part the chosen tokens, which come first,
     from the rejected ones; the mean of each block, without the diagonal, stands above.
     The scale is symmetric and ends at the largest cosine off the diagonal, so that a
-    diagonal of ones may lie beyond it. Where tokens are many, only every other (third,
-    ...) is named.
+    diagonal of ones may lie beyond it. Where tokens are many, their names stand in two
+    rows by turns; where even that is too narrow, only every other (third, ...) has one.
 
     Args:
       cosines: [M, M], chosen tokens before rejected ones.
@@ -105,12 +105,33 @@ def _draw_blocks(ax: Axes, count: int, chosen: int) -> None:
 def _name_tokens(ax: Axes, labels: Sequence[str]) -> None:
     box = ax.get_window_extent()
     room = 72 / ax.figure.dpi * min(box.width, box.height)
-    step = max(1, math.ceil(len(labels) * _LINE * SMALL / room))
-    places = list(range(0, len(labels), step))
-    texts = [cut(visible(labels[i]), 12) for i in places]
-    ax.set_xticks(places, texts, rotation=90, fontsize=SMALL, parse_math=False)
-    ax.set_yticks(places, texts, fontsize=SMALL, parse_math=False)
-    ax.tick_params(length=0 if step == 1 else 1.5, pad=1.5)
+    crowd = len(labels) * _LINE * SMALL / room  # names in the room of one
+    if crowd <= 1:
+        _set_names(ax, labels, range(len(labels)), 12, 0)
+        return
+    step = math.ceil(crowd / 2)
+    _set_names(ax, labels, range(0, len(labels), 2 * step), 8, 1.5)
+    near = [t.get_text() for t in ax.get_yticklabels()]
+    beyond = 0.6 * SMALL * max(map(len, near)) + 4
+    _set_names(ax, labels, range(step, len(labels), 2 * step), 8, beyond, minor=True)
+
+
+def _set_names(
+    ax: Axes,
+    labels: Sequence[str],
+    places: Sequence[int],
+    most: int,
+    tick: float,
+    *,
+    minor: bool = False,
+) -> None:
+    """Names these tokens on both axes, at the ends of ticks of that length."""
+    texts = [cut(visible(labels[i]), most) for i in places]
+    look: dict = {"minor": minor, "fontsize": SMALL, "parse_math": False}
+    ax.set_xticks(places, texts, rotation=90, **look)
+    ax.set_yticks(places, texts, **look)
+    kind = "minor" if minor else "major"
+    ax.tick_params(which=kind, length=tick, width=0.3, color=MUTED, pad=1.5)
 
 
 def _heading(cosines: np.ndarray, chosen: int) -> str:

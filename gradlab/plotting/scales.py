@@ -136,6 +136,34 @@ def spaced(
     return sorted(tick for _, tick in kept)
 
 
+def apart(places: Iterable[float], gap: float) -> np.ndarray:
+    """The places, moved as little as can be until all are at least `gap` apart.
+
+    Least squares over the moves (pool adjacent violators); the order stays.
+
+    Example:
+      >>> apart([0.0, 1.0, 1.2], 1.0)
+      array([-0.26666667,  0.73333333,  1.73333333])
+    """
+    wanted = np.asarray(places, float).ravel()
+    order = np.argsort(wanted, kind="stable")
+    slots = gap * np.arange(len(wanted))
+    blocks: list[
+        tuple[float, int]
+    ] = []  # mean and size; means rise from block to block
+    for place in wanted[order] - slots:
+        mean, size = float(place), 1
+        while blocks and blocks[-1][0] >= mean:
+            other, count = blocks.pop()
+            mean, size = (mean * size + other * count) / (size + count), size + count
+        blocks.append((mean, size))
+    found = np.empty_like(wanted)
+    if blocks:
+        means, sizes = zip(*blocks, strict=True)
+        found[order] = np.repeat(means, sizes) + slots
+    return found
+
+
 # The first ones have precedence where there is no room for all.
 PROBABILITIES = (0.5, 1e-3, 0.999, 1e-6, 1 - 1e-6, 1e-9, 1e-12, 0.1, 0.9, 0.01, 0.99)
 

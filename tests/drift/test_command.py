@@ -46,14 +46,15 @@ def run(model, data, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "drift"
     command = ["drift", "--model", str(model), "--data", str(data)]
     command += ["--losses", ",".join(LOSSES), "--step-norm", "1e-4", "--max-shapes"]
-    assert main([*command, "1", "--precision", "float64", "--out", str(out)]) == 0
+    command += ["1", "--precision", "float64", "--pair", "0"]
+    assert main([*command, "--out", str(out)]) == 0
     return out
 
 
 def test_everything_is_written(run):
     names = {path.name for path in run.iterdir()}
     assert {"tokens.parquet", "pairs.csv", "summary.csv", "manifest.json"} <= names
-    for figure in ("agreement", "waterfall", "cases", "buckets"):
+    for figure in ("agreement", "waterfall", "cases", "buckets", "gram"):
         assert {f"{figure}.pdf", f"{figure}.png"} <= names
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["command"] == "gradlab drift"
@@ -91,6 +92,23 @@ def test_summary_says_how_well_the_prediction_holds(run):
     assert ((low <= summary["share_falls"]) & (summary["share_falls"] <= high)).all()
     shares = summary[["ideal", "both_fall", "both_rise", "reversed"]].sum(axis=1)
     np.testing.assert_allclose(shares, 1)
+
+
+def test_the_gram_agrees_with_the_norms_of_the_pair(run):
+    gram = pd.read_parquet(run / "gram.parquet")
+    tokens = pd.read_parquet(run / "tokens.parquet")
+    (pair,) = gram["pair"].unique()
+    text = tokens[(tokens["pair"] == pair) & (tokens["loss"] == "dpo")]
+    one = gram.drop_duplicates(["side", "position"])
+    np.testing.assert_array_equal(one["token"], text["token"])
+    # The score gradient is the sum of the token gradients.
+    score = gram.groupby(["side", "other_side"])["inner"].sum()
+    row = pd.read_csv(run / "pairs.csv").query("pair == @pair").iloc[0]
+    for side in ("chosen", "rejected"):
+        norm = np.sqrt(score[side, side])
+        np.testing.assert_allclose(norm, row[f"score_{side}"], rtol=1e-9)
+    cosine = score["chosen", "rejected"] / row["score_chosen"] / row["score_rejected"]
+    np.testing.assert_allclose(cosine, row["score_cosine"], rtol=1e-9)
 
 
 @pytest.mark.parametrize(

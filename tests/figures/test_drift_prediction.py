@@ -8,9 +8,12 @@ import pytest
 
 from analyses.common.rows import per_pair, row
 from analyses.drift_prediction.rows import make_table
+from figures._drift_over_steps import squeezed_masses
 from figures.drift_prediction import CASES, KINDS, draw
 from gradlab.errors import GradlabError
 from gradlab.measures.entanglement import CASES as MEASURED_CASES
+from gradlab.plotting.squeezing import ROLES
+from gradlab.tables import select
 from tests.plotting.drawing import flaws
 
 LOSSES = ("mle", "dpo", "dpop", "bcr_added(lam=1, delta=0.5)")
@@ -18,7 +21,7 @@ NEEDS = {
     "agreement": "token_pred", "pearson": "pearson", "falls": "pred_falls",
     "order": "trap_err", "case_map": "score_inner", "cases": "case",
     "predictors": "edit_norm", "suffix": "suffix_len", "curves": "probe_drift",
-    "ledger": "ledger",
+    "fan": "probe_drift", "ledger": "ledger", "squeezing": "log_rest",
 }  # fmt: skip
 
 
@@ -65,9 +68,32 @@ def rows_of(kind: str, seed: int):
                 yield row("probe_drift", -step, probe=probe, step=step, **keys)
 
 
+def squeezed(seed: int) -> np.ndarray:
+    """[before and after, pair, role] masses of the argmax, the pushed token, others."""
+    rng = np.random.default_rng([seed, 99])
+    before = rng.dirichlet([6, 0.5, 4], 7) + 1e-3
+    before /= before.sum(axis=1, keepdims=True)
+    after = before * rng.uniform([0.8, 0.2, 0.8], [1.4, 0.6, 1.2], (7, 3))
+    return np.stack([before, after / after.sum(axis=1, keepdims=True)])
+
+
+def squeezing_rows(seed: int):
+    keys = {"kind": "edits", "seed": seed, "part": "decoder"}
+    before, after = squeezed(seed)
+    for role, old, new in zip(ROLES, before.T, after.T, strict=True):
+        yield from per_pair(f"log_{role}", np.log(new / old), **keys)
+    share = np.linspace(0, 1, len(before))
+    yield from per_pair("top_before", before[:, 0], **keys)
+    yield from per_pair("absorbed", share, **keys)
+    tabular = {"seed": seed, "part": "tabular"}
+    yield from per_pair("top_before", 0.9 * share, **tabular)
+    yield from per_pair("absorbed", share, **tabular)
+
+
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
     rows = [line for seed in range(3) for kind in KINDS for line in rows_of(kind, seed)]
+    rows += [line for seed in range(3) for line in squeezing_rows(seed)]
     return make_table(
         [*rows, row("kinked", 1, loss="dpop"), row("kinked", 0, loss="dpo")]
     )
@@ -110,6 +136,23 @@ def test_predictors_leave_out_kinds_that_do_not_vary(table):
     (legend,) = figure.legends
     named = [t.get_text() for t in legend.get_texts()]
     assert named == [kind for kind in KINDS if kind != "answers"]
+
+
+def test_masses_before_and_after_are_recovered_from_their_ratios(table):
+    masses = squeezed_masses(table)
+    for seed in range(3):
+        for when, expected in zip(("before", "after"), squeezed(seed), strict=True):
+            own = select(masses, seed=seed, when=when)
+            found = own.pivot_table(index="pair", columns="role", values="value")
+            np.testing.assert_allclose(found[list(ROLES)], expected, atol=1e-6)
+
+
+def test_the_fan_has_a_range_for_every_probe(table):
+    figure = draw(table)["fan"]
+    assert [ax.get_title(loc="left") for ax in figure.axes] == [
+        "answers of pairs", "other texts"
+    ]  # fmt: skip
+    assert [len(ax.collections) for ax in figure.axes] == [2, 1]
 
 
 def test_refuses_another_schema(table):

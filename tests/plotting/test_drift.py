@@ -3,10 +3,12 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gradlab.errors import GradlabError
-from gradlab.plotting import drift_figures, save_figure
+from gradlab.plotting import drift_figures, save_figure, waterfall_tokens
+from gradlab.plotting.buckets import proportional
 from gradlab.plotting.drift import falling_pair
 from gradlab.tables import select
 from tests.plotting.drawing import clipped, flaws, texts
@@ -134,6 +136,58 @@ def test_untrusted_text_draws_without_a_warning(tmp_path):
             assert clipped(figure) == []
             shown = "".join(t.get_text() for t in texts(figure))
             assert not {"\r", "\x00", "\u202e", "\u200b", "\ufffd"} & set(shown)
+
+
+def drift_gram(tokens, seed: int = 0) -> pd.DataFrame:
+    """Cosines between made-up gradients of these tokens."""
+    keys = tokens[["side", "position", "token", "region"]]
+    made = np.random.default_rng(seed).normal(size=(len(keys), 12))
+    made /= np.linalg.norm(made, axis=1, keepdims=True)
+    both = keys.merge(keys.add_prefix("other_"), how="cross")
+    pair = tokens["pair"].iloc[0]
+    return both.assign(pair=pair, cosine=(made @ made.T).ravel())
+
+
+def test_the_gram_is_about_the_tokens_of_the_waterfall():
+    tokens, pairs = drift_tokens(losses=("dpo",)), drift_pairs(losses=("dpo",))
+    shown = waterfall_tokens(tokens, pairs, pair=3)  # of 90 and 60 tokens
+    assert shown.groupby("side").size().tolist() == [48, 48]
+    figures = drift_figures(tokens, pairs, pair=3, gram=drift_gram(shown))
+    assert list(figures) == [*NAMES, "gram"]
+    assert flaws(figures["gram"]) == []
+    drawn = [t.get_text() for t in figures["waterfall"].axes[0].get_xticklabels()]
+    assert len(drawn) == 48
+
+
+def test_the_gram_shows_the_shared_beginning_once():
+    tokens, pairs = drift_tokens(losses=("dpo",)), drift_pairs(losses=("dpo",))
+    gram = drift_gram(waterfall_tokens(tokens, pairs, pair=0))
+    mixed = gram.sample(frac=1, random_state=0)
+    figure = drift_figures(tokens, pairs, pair=0, gram=mixed)["gram"]
+    (image,) = figure.axes[0].images
+    kept = [*range(18), *range(18 + 4, 38)]  # four of the rejected 20 are shared
+    expected = gram["cosine"].to_numpy().reshape(38, 38)[np.ix_(kept, kept)]
+    np.testing.assert_array_equal(image.get_array(), expected)
+    assert "pair 0" in figure.get_suptitle()
+    assert "shown once" in figure.get_suptitle()
+    with pytest.raises(GradlabError, match=r"token gradients lacks .*cosine"):
+        drift_figures(tokens, pairs, gram=gram.drop(columns="cosine"))
+
+
+def test_losses_with_proportional_drifts_share_a_line():
+    losses = ("dpo", "ipo", "mle", "my_pkg.my_mod:a_loss_of_mine")
+    pairs = drift_pairs(losses=losses)
+    drift = pairs.loc[pairs["loss"] == "dpo", "predicted_chosen"].to_numpy()
+    for loss, factor in (("ipo", 200.0), ("mle", -1.0)):
+        pairs.loc[pairs["loss"] == loss, "predicted_chosen"] = factor * drift
+    groups = [["dpo", "ipo"], ["mle"], ["my_pkg.my_mod:a_loss_of_mine"]]
+    assert proportional(pairs, losses, "predicted_chosen") == groups
+    tokens = drift_tokens(losses=losses)
+    legend = drift_figures(tokens, pairs)["buckets"].legends[0]
+    assert legend.get_texts()[0].get_text() == "dpo, ipo"
+    pairs.loc[pairs["loss"] == losses[3], "predicted_chosen"] = drift
+    legend = drift_figures(tokens, pairs)["buckets"].legends[0]
+    assert legend.get_texts()[0].get_text() == "dpo + 2 more"
 
 
 def test_refusals():

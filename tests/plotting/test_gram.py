@@ -52,10 +52,28 @@ def test_the_heading_gives_the_means_without_the_diagonal():
     assert ax.get_title(loc="left") == expected
 
 
-@pytest.mark.parametrize(("count", "chosen"), [(1, 1), (2, 1), (38, 18), (140, 139)])
+@pytest.mark.parametrize(
+    ("count", "chosen"), [(1, 1), (2, 1), (38, 18), (76, 47), (140, 139)]
+)
 def test_no_text_collides(count, chosen):
     ax = plot_token_gram(cosines(count), labels(count), chosen)
     assert flaws(ax.figure) == []
+
+
+def named(ax) -> list[float]:
+    return sorted([*ax.get_yticks(), *ax.get_yticks(minor=True)])
+
+
+def test_many_names_stand_in_two_rows_by_turns():
+    ax = plot_token_gram(cosines(30), labels(30), 18)
+    assert list(ax.get_yticks(minor=True)) == []
+    assert named(ax) == list(range(30))
+    ax = plot_token_gram(cosines(76), labels(76), 47)
+    assert list(ax.get_yticks(minor=True)) == list(range(1, 76, 2))
+    assert named(ax) == list(range(76))
+    ax = plot_token_gram(cosines(140), labels(140), 70)
+    (step,) = set(np.diff(named(ax)))
+    assert step > 1
 
 
 def test_in_one_of_two_panels():

@@ -6,6 +6,7 @@ from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 
 from gradlab.plotting.scales import (
+    apart,
     log_odds,
     norm_ticks,
     set_probability_axis,
@@ -13,6 +14,20 @@ from gradlab.plotting.scales import (
     tick_text,
     weight_norm,
 )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_places_move_as_little_as_can_be(seed):
+    wanted = np.random.default_rng(seed).uniform(0, 3, 8)
+    found = apart(wanted, 0.5)
+    order = np.argsort(wanted)
+    assert (np.diff(found[order]) >= 0.5 - 1e-12).all()
+    # A least-squares solution: the moves of each cluster of neighbours add up to 0.
+    breaks = np.flatnonzero(np.diff(found[order]) > 0.5 + 1e-9) + 1
+    for cluster in np.split((found - wanted)[order], breaks):
+        assert cluster.sum() == pytest.approx(0, abs=1e-12)
+    np.testing.assert_array_equal(apart([3.0, 0.0, 1.0], 0.5), [3, 0, 1])
+    assert apart([], 1.0).size == 0
 
 
 @pytest.mark.parametrize(
