@@ -124,6 +124,8 @@ class Config:
       real_steps: of each run.
       real_batch: pairs in a step.
       real_rate: their learning rate (Adam).
+      real_sampled: held-out prompts that are continued `samples` times.
+      real_tokens: by so many tokens.
       draws: of every bootstrap.
       time_limit: seconds after which no further part is begun.
       quick_compile: let XLA optimise less; good for runs that mostly compile.
@@ -186,6 +188,8 @@ class Config:
     real_steps: int = 24
     real_batch: int = 8
     real_rate: float = 3e-4
+    real_sampled: int = 8
+    real_tokens: int = 16
     draws: int = 10_000
     time_limit: float = 1080.0
     quick_compile: bool = False

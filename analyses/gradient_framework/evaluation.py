@@ -113,7 +113,7 @@ def of_samples(scene: Scene, drawn: np.ndarray) -> Measures:
         "slot_share": shares,
         "slot_acc": shares.mean((1, 2)),
         **{
-            f"distinct{n}": np.array([_distinct(part, budget, n) for part in drawn])
+            f"distinct{n}": np.array([distinct(part, budget, n) for part in drawn])
             for n in (1, 2)
         },
     }
@@ -125,8 +125,14 @@ def _slot_share(grammar: Grammar, contexts, drawn: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def _distinct(drawn: np.ndarray, budget: int, n: int) -> float:
-    """Mean over contexts of distinct over all n-grams in the first `budget` tokens."""
+def distinct(drawn: np.ndarray, budget: int, n: int) -> float:
+    """Distinct over all n-grams in the first `budget` tokens, mean over contexts.
+
+    Args:
+      drawn: [contexts, samples, R], padded with BEGIN.
+      budget: tokens of every sample that count.
+      n: length of the n-grams.
+    """
     shares = []
     for texts in drawn[:, :, :budget]:
         grams = [tuple(t[i : i + n]) for t in texts for i in range(len(t) - n + 1)]

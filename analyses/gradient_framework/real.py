@@ -18,13 +18,14 @@ from analyses.common.arrays import PairArrays, make_arrays
 from analyses.common.rows import Row, row
 from analyses.common.training import epochs
 from analyses.gradient_framework.config import Config
-from analyses.gradient_framework.evaluation import likelihoods, scalar
+from analyses.gradient_framework.evaluation import distinct, likelihoods, scalar
 from analyses.gradient_framework.runs import Runner
 from analyses.gradient_framework.scene import stacked
 from gradlab.data import TokenizedPair, load_tokenizer, read_pairs, tokenize_pairs
 from gradlab.data.sources import file_digest
 from gradlab.gradients import token_weights
 from gradlab.models import load_model
+from gradlab.training.generate import generate
 from gradlab.types import PairLogps, Params
 
 STORIES = "models/stories260K"
@@ -94,7 +95,8 @@ def real_rows(config: Config, name: str, data: Path) -> Iterator[Row]:
     )  # fmt: skip
     keys = {"kind": name, "model": "stories260K"}
     yield from _weight_rows(config, runner, params, train, keys)
-    yield from _rows(config, runner, params, held, {**keys, "loss": "start", "step": 0})
+    given = {**keys, "loss": "start", "step": 0}
+    yield from _rows(config, runner, params, held, given)
     for loss in config.real_losses:
         *_, ended = runner.run(
             loss, params, train, order, config.real_rate, segment=config.real_steps
@@ -104,9 +106,41 @@ def real_rows(config: Config, name: str, data: Path) -> Iterator[Row]:
 
 
 def _rows(config: Config, runner: Runner, params: Params, held, keys) -> Iterator[Row]:
-    for metric, values in scalar(likelihoods(runner, params, held)):
+    found = {
+        **likelihoods(runner, params, held),
+        **_diversity(config, runner, params, held),
+    }
+    for metric, values in scalar(found):
         for seed, value in zip(config.seeds, values, strict=True):
             yield row(metric, value, seed=seed, **keys)
+
+
+def _diversity(
+    config: Config, runner: Runner, params: Params, held: PairArrays
+) -> dict[str, np.ndarray]:
+    """distinct1, distinct2: [S], over samples of the first held-out prompts."""
+    drawn = []
+    for place, seed in enumerate(config.seeds):
+        rows = zip(held.chosen[place], held.start[place], strict=True)
+        prompts = [tokens[:start].tolist() for tokens, start in rows]
+        prompts = prompts[: config.real_sampled]
+        texts = generate(
+            runner.model,
+            jax.tree.map(lambda leaf, i=place: leaf[i], params),
+            [prompt for prompt in prompts for _ in range(config.samples)],
+            max_new_tokens=config.real_tokens,
+            temperature=1.0,
+            key=jax.random.key(seed),
+            batch_size=config.real_sampled * config.samples,
+        )
+        shape = (len(prompts), config.samples, config.real_tokens)
+        drawn.append(np.array(texts).reshape(shape))
+    return {
+        f"distinct{n}": np.array(
+            [distinct(part, config.real_tokens, n) for part in drawn]
+        )
+        for n in (1, 2)
+    }
 
 
 def _weight_rows(config: Config, runner: Runner, params, train, keys) -> Iterator[Row]:

@@ -171,7 +171,7 @@ def _diversity(reader: Reader) -> Rows:
     real = [_real(kind, BATCH, "batch mean, lambda .05") for kind in REAL]
     for contrast in [*g2, *real]:
         yield contrast.judge(reader, "S1.4a", contrast.gains(reader, "agility"))
-    for contrast in g2:
+    for contrast in [*g2, *real]:
         samples = {
             f"distinct-{n}": contrast.shares(reader, f"distinct{n}") for n in (1, 2)
         }
