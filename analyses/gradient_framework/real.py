@@ -216,16 +216,12 @@ def cross_pairs(rows: Sequence[dict], draw: int) -> list[dict[str, str]]:
             known = responses.setdefault(line["topic"], {})
             known.setdefault(line["prompt"], []).extend(texts)
     pairs = []
-    for prompt, own, topic in (
-        (prompt, own, topic)
-        for topic in responses.values()
-        for prompt, own in topic.items()
-    ):
-        others = [x for texts in topic.values() for x in texts if x not in own]
-        if not others:
-            continue
-        good = own[int(rng.integers(len(own)))]
-        bad = others[int(rng.integers(len(others)))]
-        pair = {"prompt": prompt, "chosen": f" {good}", "rejected": f" {bad}"}
-        pairs.append(pair)
+    for topic in responses.values():
+        for prompt, own in topic.items():
+            others = [x for texts in topic.values() for x in texts if x not in own]
+            if others:
+                good = own[int(rng.integers(len(own)))]
+                bad = others[int(rng.integers(len(others)))]
+                pair = {"chosen": f" {good}", "rejected": f" {bad}"}
+                pairs.append({"prompt": prompt, **pair})
     return pairs
