@@ -239,13 +239,13 @@ def _points(ax: Axes, points: pd.DataFrame, styles: Mapping[str, LineStyle]) -> 
         ax.plot(centre["ce_pos"], centre["agility"], ms=5, **given)
     path = _path(means)
     ax.plot(path["ce_pos"], path["agility"], color=styles[PATH].color, linewidth=0.8)
-    for loss, x, y in zip(path["loss"], path["ce_pos"], path["agility"], strict=True):
-        if "lam=" in loss:
-            text = f"λ {float(loss.partition('lam=')[2].rstrip(')')):g}"
-            ax.annotate(
-                text, (x, y), (4, -2), textcoords="offset points", fontsize=SMALL,
-                color=MUTED, va="top",
-            )  # fmt: skip
+    if len(path) > 1:
+        last = path.iloc[-1]
+        text = f"λ = {last['loss'].partition('lam=')[2].rstrip(')')}"
+        ax.annotate(
+            text, (last["ce_pos"], last["agility"]), (0, 5), ha="center",
+            textcoords="offset points", fontsize=SMALL, color=MUTED,
+        )  # fmt: skip
 
 
 def _path(means: pd.DataFrame) -> pd.DataFrame:
@@ -286,14 +286,12 @@ def condition(table: pd.DataFrame) -> Figure:
     share = np.arange(1, len(thresholds) + 1) / len(thresholds)
     ax.step(thresholds, share, where="post", color="black")
     shown = {str(loss): float(value) for loss, value in ratios.items() if value > 0}
-    for number, (loss, value) in enumerate(sorted(shown.items(), key=lambda x: x[1])):
-        ax.axvline(value, color=MUTED, linewidth=0.8, linestyle=(0, (3, 2)))
-        ax.annotate(
-            loss, (value, 0.98 - 0.1 * (number % 4)), (3, 0), fontsize=SMALL,
-            xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
-        )  # fmt: skip
+    styles = loss_styles(shown)
+    for loss, value in shown.items():
+        line = {"color": styles[loss].color, "linestyle": styles[loss].dashes}
+        ax.axvline(value, label=loss, **line)
     ax.set_xscale("log")
-    ax.set_xlim(min([*shown.values(), thresholds[0]]) / 3, thresholds[-1] * 300)
-    ax.set_xlabel("push over pull b/a (lines: median of the loss)")
+    fig.legend(loc="outside right upper", title="median b/a of")
+    ax.set_xlabel("push over pull, b/a")
     ax.set_ylabel("share of pairs with\nn_c/⟨s_c, s_r⟩ below")
     return fig
