@@ -21,7 +21,8 @@ A figure whose metrics the table lacks is left out. Bands and crosses are 95 % S
 intervals over seeds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -114,7 +115,7 @@ def draw(table: pd.DataFrame) -> dict[str, Figure]:
         "condition": ({"threshold", "ratio"}, condition),
     }
     metrics = set(table["metric"])
-    if table["size"].isna().all():
+    if np.all(table["size"].isna()):
         metrics -= {"off_support"}
     named = table.assign(name=table["loss"].map(lambda loss: NAMES.get(loss, loss)))
     with paper_style():
@@ -130,38 +131,36 @@ def _styles(table: pd.DataFrame) -> dict[str, LineStyle]:
     return loss_styles([*ORDER, *(str(name) for name in table["name"].unique())])
 
 
-def _curves(table: pd.DataFrame, metric: str, shown: str) -> pd.DataFrame:
-    """Rows of the named curves, in the order of `SHOWN`."""
-    rows = select(table, metric=metric, kind="curve", name=SHOWN[shown])
-    rows = rows.drop(columns="loss")
-    return rows.rename(columns={"name": "loss", "value": "weight"})
-
-
 def _drawn(plot: Callable[..., Axes], table: pd.DataFrame, metric: str, shown: str):
-    rows = _curves(table, metric, shown)
+    """The named curves, in the order of `SHOWN`."""
+    rows = select(table, metric=metric, kind="curve", name=SHOWN[shown])
+    rows = rows.drop(columns="loss").rename(columns={"name": "loss", "value": "weight"})
     losses = [name for name in SHOWN[shown] if name in set(rows["loss"])]
-    ax = plot(rows, losses=losses, styles=_styles(table))
-    assert isinstance(ax.figure, Figure)
-    return ax
+    return plot(rows, losses=losses, styles=_styles(table))
+
+
+def _figure(ax: Axes) -> Figure:
+    assert isinstance(ax.figure, Figure)  # the plot made it, no one's subfigure
+    return ax.figure
 
 
 def penalty(table: pd.DataFrame) -> Figure:
     """Weight of a bad token against its probability."""
     ax = _drawn(plot_penalty_curves, table, "penalty_weight", "penalty")
     ax.set_xlabel("probability of the bad token (log-odds scale)")
-    return ax.figure
+    return _figure(ax)
 
 
 def lengths(table: pd.DataFrame) -> Figure:
     """Weight on the bad example against its length."""
     ax = _drawn(plot_length_curves, table, "weight_by_length", "lengths")
     ax.set_xlabel("tokens in the bad example (each at log p = −0.5)")
-    return ax.figure
+    return _figure(ax)
 
 
 def prefix(table: pd.DataFrame) -> Figure:
     """Net weight of a token that good and bad example share; sign flips ringed."""
-    return _drawn(plot_net_weight, table, "prefix_net_weight", "prefix").figure
+    return _figure(_drawn(plot_net_weight, table, "prefix_net_weight", "prefix"))
 
 
 def logits(table: pd.DataFrame) -> Figure:
@@ -169,16 +168,14 @@ def logits(table: pd.DataFrame) -> Figure:
     rows = select(table, metric="logit_gradient", kind="curve")
     rows = rows.drop(columns="loss").rename(columns={"name": "loss", "region": "role"})
     losses = [name for name in ORDER if name in set(rows["loss"])]
-    ax = plot_logit_bars(rows, losses=losses)
-    assert isinstance(ax.figure, Figure)
-    return ax.figure
+    return _figure(plot_logit_bars(rows, losses=losses))
 
 
 def trajectories(table: pd.DataFrame) -> Figure:
     """Tabular policy: masses at the first difference along gradient descent."""
     rows = select(table, kind="tabular", name=SHOWN["trajectories"])
-    styles, names = _styles(table), [n for n in SHOWN["trajectories"]]
-    names = [name for name in names if name in set(rows["name"])]
+    styles, held = _styles(table), set(rows["name"])
+    names = [name for name in SHOWN["trajectories"] if name in held]
     steps = sorted(rows["step"].unique())
     place = {step: number for number, step in enumerate(steps)}
     fig = new_figure(DOUBLE_COLUMN, 2.4)
@@ -201,8 +198,10 @@ def trajectories(table: pd.DataFrame) -> Figure:
 def tradeoff(table: pd.DataFrame) -> Figure:
     """Agility against the cross-entropy of good examples: points are seeds."""
     rows = select(table, kind="g2", matching="rate", metric=["ce_pos", "agility"])
-    rows = rows[rows["baseline"].fillna("") == ""]
-    main = rows[(rows["false_neg"] == 0) & (rows["rho"] == rows["rho"].min())]
+    rows = select(rows, baseline="")
+    counts = rows.groupby(["rho", "false_neg"])["loss"].nunique().reset_index()
+    most = counts.loc[counts["loss"].argmax()]  # the setting of all losses
+    main = select(rows, rho=most["rho"], false_neg=most["false_neg"])
     keys = ["model", "loss", "name", "seed"]
     wide = main.pivot_table(index=keys, columns="metric", values="value").reset_index()
     decoder = select(wide, model="decoder")
@@ -230,11 +229,13 @@ def tradeoff(table: pd.DataFrame) -> Figure:
 
 def _points(ax: Axes, points: pd.DataFrame, styles: Mapping[str, LineStyle]) -> None:
     """A faint dot per loss and seed, a marker at the mean; lambdas are joined."""
-    means = points.groupby(["loss", "name"], sort=False)[["ce_pos", "agility"]].mean()
-    means = means.reset_index()
+    means = points.groupby(["loss", "name"], sort=False, as_index=False).agg(
+        ce_pos=("ce_pos", "mean"), agility=("agility", "mean")
+    )
     for name, style in styles.items():
         own, centre = select(points, name=name), select(means, name=name)
-        given = {"color": style.color, "marker": style.marker, "linestyle": "none"}
+        given: dict[str, Any] = {"color": style.color, "marker": style.marker}
+        given["linestyle"] = "none"
         ax.plot(own["ce_pos"], own["agility"], ms=2, alpha=0.4, mew=0, **given)
         ax.plot(centre["ce_pos"], centre["agility"], ms=5, **given)
     path = _path(means)
@@ -258,7 +259,7 @@ def _path(means: pd.DataFrame) -> pd.DataFrame:
 
 def off_support(table: pd.DataFrame) -> Figure:
     """Probability of tokens that never occur, against the number of examples."""
-    rows = table[table["size"].notna() & (table["metric"] == "off_support")]
+    rows = select(table, metric="off_support").dropna(subset=["size"])
     means = seed_intervals(rows, ["name", "size"])
     means["place"] = np.log2(means["size"].astype(float))
     names = [name for name in ORDER if name in set(means["name"])]
@@ -267,7 +268,7 @@ def off_support(table: pd.DataFrame) -> Figure:
     plot_trends(
         means, x="place", group="name", groups=names, styles=styles, shift=0.06, ax=ax
     )
-    sizes: Sequence[int] = sorted(int(size) for size in rows["size"].unique())
+    sizes = sorted({int(size) for size in rows["size"]})
     ax.set_xticks(np.log2(sizes), [f"{size:d}" for size in sizes])
     ax.set_yscale("log")
     ax.set_xlabel("training examples")
@@ -280,12 +281,13 @@ def condition(table: pd.DataFrame) -> Figure:
     """Push over pull of the losses against what lowers a pair's good example."""
     rows = select(table, part="condition")
     thresholds = np.sort(select(rows, metric="threshold")["value"].to_numpy(float))
-    ratios = select(rows, metric="ratio").groupby("loss", sort=False)["value"].median()
+    ratios = select(rows, metric="ratio").groupby("loss", sort=False)["value"]
     fig = new_figure(DOUBLE_COLUMN, 2.3)
     ax = fig.add_subplot()
     share = np.arange(1, len(thresholds) + 1) / len(thresholds)
     ax.step(thresholds, share, where="post", color="black")
-    shown = {str(loss): float(value) for loss, value in ratios.items() if value > 0}
+    medians = {str(loss): float(np.median(values)) for loss, values in ratios}
+    shown = {loss: value for loss, value in medians.items() if value > 0}
     styles = loss_styles(shown)
     for loss, value in shown.items():
         line = {"color": styles[loss].color, "linestyle": styles[loss].dashes}

@@ -116,6 +116,7 @@ def _gradient(logps_fn, params: Params, data: PairArrays, hold: bool) -> Params:
         kept = [jnp.where(equal, jax.lax.stop_gradient(x), x) for x in sides]
         sides = [jnp.where(hold, x, y) for x, y in zip(kept, sides, strict=True)]
         masks = data.mask(width)
-        return resolve("dpo")(PairLogps(*sides, masks[0], masks[1], *reference)).mean()
+        given = PairLogps(sides[0], sides[1], masks[0], masks[1], *reference)
+        return resolve("dpo")(given).mean()
 
     return jax.grad(loss)(params)

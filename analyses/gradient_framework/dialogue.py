@@ -8,6 +8,7 @@ occur there, and slots filled wrongly, can be counted exactly.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -187,7 +188,8 @@ def make_pairs(
     lengths = grammar.lengths(contexts).astype(np.int32) + 1
     start = np.full(len(contexts), grammar.prompt_length, np.int32)
     sides = [np.concatenate([prompts, side], axis=1) for side in (chosen, rejected)]
-    return PairArrays(sides[0], sides[1], start, lengths, lengths)
+    given: Any = (*sides, start, lengths, lengths)  # numpy, until they are used
+    return PairArrays(*given)
 
 
 def training_contexts(

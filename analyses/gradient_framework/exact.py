@@ -59,16 +59,17 @@ def pair_weights(
     count = max(len(one), len(two), len(lengths))
 
     def single(one, two, ref, length):
-        masks = [jnp.arange(len(side)) < length for side in (one, two)]
-        sides = (one, two, *masks, one, ref)
-        found = token_weights(loss, PairLogps(*(side[None] for side in sides)))
+        kept, rest = (jnp.arange(len(side)) < length for side in (one, two))
+        pair = PairLogps(one, two, kept, rest, one, ref)
+        found = token_weights(loss, jax.tree.map(lambda leaf: leaf[None], pair))
         return found.chosen[0], found.rejected[0]
 
     given = [
         jnp.asarray(np.broadcast_to(side, (count, side.shape[-1])), float)
         for side in (one, two, ref)
     ]
-    found = jax.vmap(single)(*given, jnp.asarray(np.broadcast_to(lengths, count)))
+    lengths = jnp.asarray(np.broadcast_to(lengths, count))
+    found = jax.vmap(single)(given[0], given[1], given[2], lengths)
     return np.asarray(found[0]), np.asarray(found[1])
 
 

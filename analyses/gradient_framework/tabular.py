@@ -63,7 +63,8 @@ def descend(
 
 def stops(steps: int) -> np.ndarray:
     """0 and the powers of two up to `steps`, which ends them."""
-    return np.unique([0, *2 ** np.arange(int(np.log2(steps)) + 1), steps])
+    powers = 2 ** np.arange(int(np.log2(steps)) + 1)
+    return np.unique(np.concatenate([[0], powers, [steps]]))
 
 
 def dynamics_rows(config: Config) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.common.reading import Reader
+from analyses.common.reading import Reader, columns
 from analyses.gradient_framework.config import (
     DPO_EXMATE,
     DPO_MLE,
@@ -24,9 +24,9 @@ BATCH = ("exmate(reduction=batch, lam=0.05)", "mle(reduction=batch)")
 MEAN = ("exmate(lam=1)", "mle(reduction=mean)")
 TOKEN = ("exmate(reduction=token, lam=1)", "mle")
 REAL = ("hh", "chatterbot")
-STAGED = tuple(", then ".join(stage) for stage in reversed(STAGES))
+STAGED = (", then ".join(STAGES[1]), ", then ".join(STAGES[0]))
 # reading -> (DPO with ExMATE, DPO with MLE)
-WITH = {
+WITH: Mapping[str, tuple[str, str]] = {
     **{
         f"sum, gamma {gamma:g}": (
             DPO_EXMATE.format(gamma=gamma), DPO_MLE.format(gamma=gamma)
@@ -190,18 +190,13 @@ def _support(reader: Reader) -> Rows:
     )
     samples = [float(np.log(b / a)) for a, b in contrast.values(reader, "off_support")]
     yield contrast.judge(reader, "S1.5a", samples)
-    sizes = np.log(np.sort(np.array(reader.config.sizes, float)))
-    rows = reader.table[reader.table["size"].notna()]
-    slopes = [
-        float(np.polyfit(sizes, np.log(part.sort_values("size")["value"]), 1)[0])
-        for _, part in rows[
-            (rows["metric"] == "off_support") & (rows["loss"] == "mle")
-        ].groupby("seed")
-    ]
-    setting = (
-        f"mle, fresh weights, n {min(reader.config.sizes)}-{max(reader.config.sizes)}"
+    sizes = reader.config.sizes
+    masses = columns(
+        *(reader.by_seed("off_support", loss="mle", size=n, **keys) for n in sizes)
     )
-    yield reader.judge("S1.5b", setting, slopes)
+    slopes = [float(np.polyfit(np.log(sizes), np.log(x[0]), 1)[0]) for x in masses]
+    name = f"mle, fresh weights, n {min(sizes)}-{max(sizes)}" if sizes else "mle"
+    yield reader.judge("S1.5b", name, slopes)
 
 
 def _log_ratios(one: Sequence[np.ndarray], two: Sequence[np.ndarray]) -> list[float]:
