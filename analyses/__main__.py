@@ -27,6 +27,7 @@ Size = Literal["smoke", "standard", "full"]
 # study -> what it asks, in one line
 STUDIES = {
     "gradient_comparison": "which tokens does each loss push, how hard, which way?",
+    "gradient_framework": "which losses reward good and penalise bad, and how?",
     "drift_prediction": "do one-step gradients tell whose likelihood will move?",
     "speed": "how much faster, and in how much memory, than the plain ways?",
     "training_speed": "how many pairs a second, in how much memory, beside TRL?",
