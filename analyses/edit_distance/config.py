@@ -90,11 +90,11 @@ class Real:
 
     files: Sequence[tuple[str, str, int, int, int]] = (
         ("gsm8k", "gsm8k_corrupt_one_step_pairs.jsonl", 384, 224, 8),
-        ("blimp", "blimp_pairs.jsonl", 128, 48, 16),
-        ("arc_easy", "arc_easy_pairs.jsonl", 128, 48, 16),
-        ("arc_challenge", "arc_challenge_pairs.jsonl", 128, 48, 16),
-        ("persona", "persona_yesno_pairs.jsonl", 128, 48, 16),
-        ("hellaswag", "hellaswag_val_pairs.jsonl", 128, 48, 16),
+        ("blimp", "blimp_pairs.jsonl", 96, 40, 16),
+        ("arc_easy", "arc_easy_pairs.jsonl", 96, 40, 16),
+        ("arc_challenge", "arc_challenge_pairs.jsonl", 96, 40, 16),
+        ("persona", "persona_yesno_pairs.jsonl", 96, 40, 16),
+        ("hellaswag", "hellaswag_val_pairs.jsonl", 96, 40, 16),
     )
     model: str = "models/stories260K"
     larger: str = ""
@@ -153,7 +153,7 @@ class Config:
     text: Text = Text()
     text_runs: Runs = Runs()
     word_runs: Runs = Runs(
-        24, 8, 8, 4, 5, rate=1e-3, other_rates=(1e-4, 3e-4), margin=4.0, edits=(4, 0)
+        24, 8, 8, 4, 4, rate=1e-3, other_rates=(1e-4, 3e-4), margin=4.0, edits=(4, 0)
     )
     problems: int = 64
     step: float = 1e-3

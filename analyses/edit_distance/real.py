@@ -75,7 +75,11 @@ _load = lru_cache(load_model)
 def _fitting(path: Path, model: str, shape: tuple[int, int]) -> list[TokenizedPair]:
     """Pairs whose responses fit uncut; prompts are cut at their beginning."""
     found = tokenize_pairs(
-        read_pairs(path), load_tokenizer(model), max_length=shape[0], append_eos=False
+        read_pairs(path),
+        load_tokenizer(model),
+        max_length=shape[0],
+        append_eos=False,
+        on_bad_row="skip",
     )
     return [
         pair
