@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from figures._edit_cells import (
@@ -31,7 +30,6 @@ from gradlab.plotting.trends import plot_trends
 from gradlab.tables import seed_intervals, select
 
 SMALLEST = {"text": "one letter edited", "arithmetic": "one wrong result"}
-ORANGES = LinearSegmentedColormap.from_list("gradlab_oranges", ["#D55E00", "#fff6f0"])
 REGIONS = ("before", "at", "after")
 
 

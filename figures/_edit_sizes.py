@@ -32,9 +32,7 @@ from gradlab.plotting.style import (
 from gradlab.plotting.trends import plot_trends
 from gradlab.tables import seed_intervals, select
 
-SMALLEST = {"text": "one letter edited", "arithmetic": "one wrong result"}
 ORANGES = LinearSegmentedColormap.from_list("gradlab_oranges", ["#D55E00", "#fff6f0"])
-REGIONS = ("before", "at", "after")
 
 
 def _by_size(rows: pd.DataFrame, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
