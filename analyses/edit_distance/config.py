@@ -11,7 +11,7 @@ LOSSES = (
 )  # fmt: skip
 FOUR = ("dpo", "ipo", "hinge", "dpop")
 TWO = ("dpo", "dpop")
-STEP_LOSSES = ("dpo", "dpop", "dpo_mle", "simpo", "exmate", "unlikelihood_token")
+STEP_LOSSES = ("dpo", "dpop", "dpo_mle", "unlikelihood_token")
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class Config:
     real: Real = Real()
     draws: int = 10_000
     ceiling: float = 0.98
-    time_limit: float = 1140.0
+    time_limit: float = 1190.0
     quick_compile: bool = False
 
     @classmethod
