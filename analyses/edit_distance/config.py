@@ -125,7 +125,8 @@ class Config:
       text, text_runs: synthetic text; no stages: left out.
       word_runs: word problems.
       problems: solved greedily after each run on word problems.
-      step: norm of a single step over that of the parameters.
+      step: norm of a single step over that of the parameters; at 1e-3 a response moved
+        by tens of nats, beyond the first order.
       step_losses: of the single steps.
       shown_tokens: tokens of each kind kept for the wrong-way figure, first seed.
       offsets: farthest position from the first difference in the profiles.
@@ -156,7 +157,7 @@ class Config:
         24, 8, 8, 4, 4, rate=1e-3, other_rates=(1e-4, 3e-4), margin=4.0, edits=(4, 0)
     )
     problems: int = 64
-    step: float = 1e-3
+    step: float = 1e-4
     step_losses: Sequence[str] = STEP_LOSSES
     shown_tokens: int = 120
     offsets: int = 12

@@ -21,7 +21,7 @@ from analyses.common.arrays import PairArrays, make_arrays, pair_logps_fn
 from analyses.common.rows import Row, row
 from analyses.edit_distance.cells import first_edit, runs_of
 from analyses.edit_distance.config import Config
-from analyses.edit_distance.places import PLACES, SIDES, Places, places_of, token_mean
+from analyses.edit_distance.places import PLACES, Places, places_of, token_mean
 from analyses.edit_distance.rows import label_of
 from analyses.edit_distance.runs import at_reference
 from analyses.edit_distance.scenes import start_of
@@ -131,8 +131,8 @@ def step_rows(
       predicted and realised drift of the chosen side's shared tokens; ww_tokens, their
       number; rho_ches and rho_edit, of a pair's CHES and edit distance with the fall of
       its chosen response; edit_norm, the mean edit distance over tokens.
-      After DPO's step, for every loss: pred_sum, pred_before, pred_at, pred_after and
-      pred_suffix by side, as d_sum and its kin, in nats.
+      After DPO's step, for every loss and the chosen side: pred_sum, pred_before,
+      pred_at and pred_after, as d_sum and its kin, in nats.
     """
     data, width = make_arrays(pairs, shape[0]), shape[1]
     logps_fn, places = pair_logps_fn(model, width), places_of(pairs, width)
@@ -143,14 +143,13 @@ def step_rows(
     second = take_steps(logps_fn, first.moved, data, reference, config)
     losses = dict.fromkeys(("dpo", *config.step_losses, *config.extra_losses))
     for loss, drift in zip(losses, second.predicted, strict=True):
-        for side, name in enumerate(SIDES):
-            given = {**keys, "loss": label_of(loss), "side": name}
-            total = np.where(places.mask[side], drift[side], 0).sum(-1).mean()
-            yield row("pred_sum", total, **given)
-            for place in PLACES:
-                where = places.of(place)[side]
-                if where.any():
-                    yield row(f"pred_{place}", token_mean(drift[side], where), **given)
+        given = {**keys, "loss": label_of(loss), "side": "chosen"}
+        total = np.where(places.mask[0], drift[0], 0).sum(-1).mean()
+        yield row("pred_sum", total, **given)
+        for place in PLACES[:3]:
+            where = places.of(place)[0]
+            if where.any():
+                yield row(f"pred_{place}", token_mean(drift[0], where), **given)
 
 
 def wrong_way(logps: np.ndarray, places: Places) -> np.ndarray:

@@ -173,11 +173,11 @@ def measured_rows(
 
     Yields:
       d_sum by side: mean over pairs of the response's drift; of a detailed cell at
-      every step. At the end d_before, d_at, d_after, d_suffix by side: mean drift of
-      such tokens, pooled over pairs, nats per token; below_start: share of pairs whose
-      chosen response is less likely than at the start. Under the rule "equal margin"
-      d_sum, and d_after of the chosen side, where the gain of margin first reaches
-      `margin`, between two evaluations in proportion.
+      every step. At the end d_after by side, and of the chosen side d_before, d_at and
+      d_suffix: mean drift of such tokens, pooled over pairs, nats per token;
+      below_start: share of pairs whose chosen response is less likely than before.
+      Under the rule "equal margin" d_sum, and d_after of the chosen side, where the
+      gain of margin first reaches `margin`, between two evaluations in proportion.
     """
     sums = drifts.sum(-1).mean(-1)  # [S, 2]
     after = places.of("after")[0]
@@ -191,7 +191,7 @@ def measured_rows(
         yield row("d_sum", sums[-1, side], **given)
         for place in PLACES:
             where = places.of(place)[side]
-            if where.any():
+            if where.any() and (name == "chosen" or place == "after"):
                 value = token_mean(drifts[-1, side], where)
                 yield row(f"d_{place}", value, **{**last, "side": name})
     yield row("below_start", np.mean(drifts[-1, 0].sum(-1) < 0), **last)
@@ -228,15 +228,14 @@ def along(path: np.ndarray, at: float) -> float:
 def profile_rows(
     drift: np.ndarray, places: Places, farthest: int, keys: dict
 ) -> Iterator[Row]:
-    """profile by side and offset: mean drift of the tokens there; profile_count."""
-    for side, name in enumerate(SIDES):
-        for offset in range(-farthest, farthest + 1):
-            there = places.mask[side] & (places.offset[side] == offset)
-            if there.any():
-                given = {**keys, "rule": EQUAL_RATE, "side": name, "offset": offset}
-                yield row("profile", token_mean(drift[side], there), **given)
-                if name == "chosen" and keys["loss"] == "dpo":
-                    yield row("profile_count", there.sum(), **given)
+    """profile by offset: mean drift of the chosen tokens there; profile_count."""
+    for offset in range(-farthest, farthest + 1):
+        there = places.mask[0] & (places.offset[0] == offset)
+        if there.any():
+            given = {**keys, "rule": EQUAL_RATE, "side": "chosen", "offset": offset}
+            yield row("profile", token_mean(drift[0], there), **given)
+            if keys["loss"] == "dpo":
+                yield row("profile_count", there.sum(), **given)
 
 
 def _chosen_likelier(logps_fn: Callable, params: Params, data: PairArrays) -> float:

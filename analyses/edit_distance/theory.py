@@ -196,7 +196,7 @@ def theory_rows(seed: int, draws: int = 20) -> Iterator[Row]:
 
 def ratio_rows() -> Iterator[Row]:
     """weight_ratio: chosen over rejected slope at h_r = -2, over x = h_c in nats."""
-    at = jnp.linspace(-3, 2, 51)
+    at = jnp.linspace(-3, 2, 26)
     for loss in PLACEMENTS:
         chosen, rejected = slope(loss, at, jnp.full_like(at, -2.0))
         for x, value in zip(at, -chosen / rejected, strict=True):
