@@ -30,7 +30,7 @@ from gradlab.plotting.trends import plot_trends
 from gradlab.tables import seed_intervals, select
 
 SMALLEST = {"text": "one letter edited", "arithmetic": "one wrong result"}
-REGIONS = ("before", "at", "after")
+REGIONS = {"before": "#bbbbbb", "at": "#56B4E9", "after": "#0072B2"}
 
 
 def _panels(table: pd.DataFrame, height: float, **options) -> tuple[Figure, dict]:
@@ -104,28 +104,28 @@ def plane(table: pd.DataFrame) -> Figure:
 
 def regions(table: pd.DataFrame) -> Figure:
     """Drift of chosen tokens before, at and after the first difference, by loss."""
-    fig, panels = _panels(table, 2.4)
-    styles = {"before": "#bbbbbb", "at": "#56B4E9", "after": "#0072B2"}
+    fig, panels = _panels(table, 2.9, sharey=True)
+    losses = shown_in(select(table, metric="profile"))[::-1]
     for kind, ax in panels.items():
-        for number, region in enumerate(REGIONS):
+        for number, (region, color) in enumerate(REGIONS.items()):
             rows = select(ends(table, f"d_{region}", kind), side="chosen")
             found = seed_intervals(smallest(rows, table), ["loss"]).set_index("loss")
-            losses = [loss for loss in SHOWN if loss in found.index]
-            found = found.loc[losses]
-            at = np.arange(len(losses)) + 0.27 * (number - 1)
+            found = found.reindex(losses)
             error = [found["value"] - found["low"], found["high"] - found["value"]]
-            ax.bar(
-                at, found["value"], width=0.25, color=styles[region], label=region,
-                yerr=error, error_kw={"elinewidth": 0.7, "ecolor": INK},
+            ax.barh(
+                np.arange(len(losses)) + 0.27 * (1 - number), found["value"],
+                height=0.25, color=color, label=f"{region} it", xerr=error,
+                error_kw={"elinewidth": 0.7, "ecolor": INK},
             )  # fmt: skip
-            ax.set_xticks(
-                range(len(losses)), [name_of(loss) for loss in losses], rotation=35,
-                ha="right", rotation_mode="anchor",
-            )  # fmt: skip
-        ax.axhline(0, color=MUTED, linewidth=0.6)
-    first = next(iter(panels.values()))
-    first.set_ylabel("drift of a chosen token (nats)")
-    first.legend(title="the first difference", title_fontsize=SMALL, fontsize=SMALL)
+        ax.axvline(0, color=MUTED, linewidth=0.6)
+        ax.set_yticks(range(len(losses)), [name_of(loss) for loss in losses])
+        ax.set_xlabel("drift of a chosen token (nats)")
+    handles = next(iter(panels.values())).get_legend_handles_labels()
+    fig.legend(
+        *handles, loc="outside lower center", ncols=3,
+        title="place of the token relative to the first difference",
+        title_fontsize=SMALL,
+    )  # fmt: skip
     return fig
 
 

@@ -94,7 +94,7 @@ def real(table: pd.DataFrame) -> Figure:
         *grid[0].get_legend_handles_labels(), loc="outside lower center",
         ncols=len(losses),
     )  # fmt: skip
-    fig.supylabel("predicted drift of a chosen token (10⁻³ nats)", fontsize=8)
+    fig.supylabel("predicted drift (10⁻³ nats)", fontsize=8)
     return fig
 
 

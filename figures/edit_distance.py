@@ -43,7 +43,7 @@ FIGURES: Mapping[str, tuple[set[str], Callable[[pd.DataFrame], Figure]]] = {
     "regions": ({"d_before", "d_at", "d_after", "profile"}, regions),
     "falls": ({"below_start", "profile"}, falls),
     "rates": ({"d_after", "acc", "acc_start", "profile"}, rates),
-    "places": ({"d_after", "profile"}, places),
+    "places": ({"d_sum", "d_at", "d_after", "profile"}, places),
     "wrong_way": ({"token_ww", "token_real"}, wrong_way),
     "real": ({"pred_before", "pred_at", "pred_after"}, real),
     "placements": ({"weight_ratio"}, placements),

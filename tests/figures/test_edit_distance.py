@@ -69,12 +69,11 @@ def test_strengths_have_a_cell_for_each_pair_of_strengths(figures):
 
 
 def test_a_users_loss_is_drawn_too():
-    config = replace(
-        CONFIG, extra_losses=("tests.analyses.edit_distance.test_runs:my_loss",)
-    )
+    mine = "tests.analyses.edit_distance.test_runs:my_loss"
+    config = replace(CONFIG, extra_losses=(mine,))
     found = draw(make_table(study_rows(config)))["accuracy"]
     names = [t.get_text() for t in found.axes[1].get_yticklabels()]
-    assert any("my_loss" in name for name in names)
+    assert cells.name_of(mine) in names
 
 
 def test_a_table_without_word_problems():

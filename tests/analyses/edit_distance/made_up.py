@@ -55,17 +55,17 @@ def run_rows(cell: Cell, seed: int, config: Config, value: Callable) -> Iterator
             if rule == EQUAL_RATE and cell.detailed:
                 half = 0.5 * found("d_sum", side)
                 yield row("d_sum", half, **given, step=runs.steps // 2)
-                for offset in range(-3, 8):
-                    drift = found("d_after", side)
-                    yield row("profile", drift, **given, offset=offset)
-                    if side == "chosen" and cell.loss == "dpo":
-                        yield row("profile_count", 32, **given, offset=offset)
             if rule == EQUAL_RATE or side == "chosen":
                 yield row("d_after", found("d_after", side), **given)
-            if rule == EQUAL_RATE:
+            if rule == EQUAL_RATE and side == "chosen":
                 for place in ("before", "at", "suffix"):
                     yield row(f"d_{place}", found("d_after", side), **given)
     last = {**keys, "rule": EQUAL_RATE}
+    for offset in range(-3, 8) if cell.detailed else ():
+        given = {**last, "side": "chosen", "offset": offset}
+        yield row("profile", found("d_after", "chosen"), **given)
+        if cell.loss == "dpo":
+            yield row("profile_count", 32, **given)
     names = ["choice_acc", "below_start"] + ["choice_start"] * (cell.loss == "dpo")
     names += ["acc"] * (cell.kind == "arithmetic")
     for metric in names:
