@@ -50,9 +50,8 @@ def ends(table: pd.DataFrame, metric: str, kind: str) -> pd.DataFrame:
         table, metric=metric, kind=kind, fit="well", rule=EQUAL_RATE,
         lr=main_rate(table, kind),
     )  # fmt: skip
-    if rows["step"].notna().any():
-        rows = select(rows, step=rows["step"].max())
-    return rows
+    steps = set(rows["step"].dropna())
+    return select(rows, step=max(steps)) if steps else rows
 
 
 def smallest(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:

@@ -60,8 +60,8 @@ def profile(table: pd.DataFrame) -> Figure:
         ax.set_title(f"{KINDS[kind]}, {SMALLEST[kind]}", fontsize=7, pad=3)
         ax.set_xlabel("")
         counts = select(table, metric="profile_count", kind=kind, side="chosen")
-        counts = counts.groupby("offset")["value"].sum()
-        low.bar(counts.index, counts, color=MUTED, width=0.8)
+        summed = counts.groupby("offset", as_index=False).agg(value=("value", "sum"))
+        low.bar(summed["offset"], summed["value"], color=MUTED, width=0.8)
         low.set_xlabel("position from the first token that differs")
     top[0].set_ylabel("drift of a chosen token (nats)")
     bottom[0].set_ylabel("tokens")
@@ -137,9 +137,8 @@ def rates(table: pd.DataFrame) -> Figure:
     panels = [("d_after", kind) for kind in kinds] + [("acc", kinds[-1])]
     for (metric, kind), ax in zip(panels, axes, strict=True):
         rows = select(table, metric=metric, kind=kind, fit="well", rule=EQUAL_RATE)
-        rows = smallest(rows[rows["side"] != "rejected"], table)
-        swept = rows.groupby("loss")["lr"].nunique()
-        losses = [loss for loss in FOUR if swept.get(loss, 0) > 1]
+        rows = smallest(select(rows, side=["", "chosen"]), table)
+        losses = [x for x in FOUR if len(set(select(rows, loss=x)["lr"])) > 1]
         drawn |= dict.fromkeys(losses)
         lines = seed_intervals(select(rows, loss=losses), ["loss", "lr"])
         plot_trends(lines, x="lr", group="loss", groups=losses, styles=styles, ax=ax)

@@ -44,11 +44,10 @@ def _by_size(rows: pd.DataFrame, table: pd.DataFrame) -> tuple[pd.DataFrame, lis
     where = select(select(table, metric="profile"), kind=kind)["edit_pos"].iloc[0]
     if kind == "text":
         cut = select(cut, edit_pos=where)
-    cut = cut[(cut["edit_tokens"] > 0) & ~cut.index.isin(first.index)]
     steps = [("one wrong\nresult", first)] if kind != "text" else []
     steps += [
         (f"{int(size)}", select(cut, edit_tokens=size))
-        for size in sorted(cut["edit_tokens"].unique())
+        for size in sorted(set(cut["edit_tokens"]))
     ]
     steps.append(("all", whole))
     parts = [part.assign(place=at) for at, (_, part) in enumerate(steps)]
@@ -166,9 +165,9 @@ def strengths(table: pd.DataFrame) -> Figure:
         panels.items(), fig.subplots(1, 2), strict=True
     ):
         rows = ends(table, metric, "arithmetic")
-        rows = smallest(rows[rows["side"] != "rejected"], table)
-        rows = rows[[_strength_loss(str(loss)) for loss in rows["loss"]]]
-        rows = rows.assign(lam=rows["lam"].fillna(0))
+        rows = smallest(select(rows, side=["", "chosen"]), table)
+        names = [name for name in set(rows["loss"]) if _strength_loss(name)]
+        rows = select(rows, loss=names).fillna({"lam": 0.0})
         _heat(ax, rows, "lam", "beta", text, last=True)
         ax.set_ylabel("lam (0: DPO)")
         ax.set_xlabel("beta")

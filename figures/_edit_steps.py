@@ -39,8 +39,7 @@ def _wide_tokens(table: pd.DataFrame) -> pd.DataFrame:
 def wrong_way(table: pd.DataFrame) -> Figure:
     """Score of the sign argument against the drift that DPO's step brings, by token."""
     tokens = _wide_tokens(table)
-    counts = tokens.groupby("kind").size()
-    kinds = [k for k in NAMES if counts.get(k, 0) >= 4 * BINS]
+    kinds = [k for k in NAMES if len(select(tokens, kind=k)) >= 4 * BINS]
     columns = min(len(kinds), 3)
     lines = -(-len(kinds) // columns)
     fig = new_figure(DOUBLE_COLUMN, 1.85 * lines + 0.3)

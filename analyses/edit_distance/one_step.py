@@ -101,8 +101,9 @@ def take_steps(
     """
     losses = tuple(dict.fromkeys(("dpo", *config.step_losses, *config.extra_losses)))
     size = config.step * tree_norm(params)
-    *numbers, moved = _steps(logps_fn, params, data, pairs, size, losses=losses)
-    return Steps(*(np.asarray(part, float) for part in numbers), moved)
+    found = _steps(logps_fn, params, data, pairs, size, losses=losses)
+    logps, predicted, realised = (np.asarray(part, float) for part in found[:3])
+    return Steps(logps, predicted, realised, found[3])
 
 
 def step_rows(

@@ -7,6 +7,7 @@ study differ in the edit and nothing else.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +25,7 @@ from gradlab.data import (
     read_pairs,
     tokenize_pairs,
 )
+from gradlab.data.corruptions import Corruption
 from gradlab.data.embedded import embedded_model_folder
 from gradlab.data.stories import Problem
 from gradlab.models import DecoderConfig, LanguageModel, build, load_model
@@ -65,7 +67,8 @@ class Start:
     def pairs(self, edit: Edit) -> list[TokenizedPair]:
         """The texts as chosen, edited as rejected responses; in the order of texts."""
         if edit.operation in NATURAL:
-            return wrong_results(edit.operation, len(self.texts), self.seed)
+            operation = cast(Corruption, edit.operation)
+            return wrong_results(operation, len(self.texts), self.seed)
         rng = np.random.default_rng([self.seed, 2])
         longest = self.shape[1] - len(self.ends)
         found = []
@@ -78,8 +81,8 @@ class Start:
                     chosen, edit.operation, place, size, self.alphabet, rng,
                     longest=longest,
                 )  # fmt: skip
-            sides = ([*side, *self.ends] for side in (chosen, rejected))
-            found.append(TokenizedPair(number + 1, prompt, *sides))
+            chosen, rejected = ([*side, *self.ends] for side in (chosen, rejected))
+            found.append(TokenizedPair(number + 1, prompt, chosen, rejected))
         return found
 
     def arrays(self, pairs: Sequence[TokenizedPair]) -> PairArrays:
@@ -147,12 +150,14 @@ def word_start(config: Config, seed: int) -> Start:
 
 
 @lru_cache
-def _drawn(operation: str, count: int, seed: int) -> list[arithmetic.ArithmeticPair]:
+def _drawn(
+    operation: Corruption, count: int, seed: int
+) -> list[arithmetic.ArithmeticPair]:
     return arithmetic.pairs(count, seed, kinds=(operation,), steps=STEPS, style="terse")
 
 
 @lru_cache
-def wrong_results(operation: str, count: int, seed: int) -> list[TokenizedPair]:
+def wrong_results(operation: Corruption, count: int, seed: int) -> list[TokenizedPair]:
     """True solutions against those with one wrong result; later text as named."""
     columns = ("prompt", "chosen", "rejected")
     rows = [

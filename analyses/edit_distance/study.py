@@ -1,6 +1,6 @@
 """The study from end to end: theory, single steps, training runs, verdicts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -69,6 +69,6 @@ def _start(config: Config, kind: str, seed: int) -> Iterator[Row]:
     yield from one_step.synthetic_rows(config, kind, seed)
 
 
-def _train(config: Config, cells: list[Cell], seed: int) -> Iterator[Row]:
+def _train(config: Config, cells: Sequence[Cell], seed: int) -> Iterator[Row]:
     for cell in cells:
         yield from runs.run_rows(config, cell, seed)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.common.reading import Reader, falls
+from analyses.common.reading import Reader
 from analyses.edit_distance.cells import (
     KINDS,
     RECALCULATED,
@@ -77,6 +77,10 @@ def _less(one: list[float], two: list[float]) -> list[float]:
     return [a - b for a, b in zip(one, two, strict=False)]
 
 
+def _fallen(values: list[float]) -> list[float]:
+    return [-value for value in values]
+
+
 def _variants(table: Table, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Settings in which the smallest edit is trained on, and how to find them."""
     runs, what = runs_of(table.config, kind), SETTINGS[kind]
@@ -103,10 +107,10 @@ def _start(table: Table) -> Rows:
 def _low_edit(table: Table) -> Rows:
     for kind in KINDS:
         for setting, keys in _variants(table, kind):
-            fall = falls(table.of("d_sum", kind, "dpo", side="chosen", **keys))
+            fall = _fallen(table.of("d_sum", kind, "dpo", side="chosen", **keys))
             yield table.judge("S4.1", setting, fall, kind=kind)
             after = table.of("d_after", kind, "dpo", side="chosen", **keys)
-            yield table.judge("S4.2a", setting, falls(after), kind=kind)
+            yield table.judge("S4.2a", setting, _fallen(after), kind=kind)
             after = table.of("d_after", kind, "dpop", side="chosen", **keys)
             reached = after or keys.get("rule") != EQUAL_MARGIN
             if reached:
@@ -147,8 +151,8 @@ def _answers(table: Table) -> Rows:
     setting = SETTINGS[WORDS]
     slack = CLAIMS["S4.5a"].e
     contrasts = {
-        "base over DPO": falls(table.gains(WORDS, "dpo")),
-        "base over SLiC": falls(table.gains(WORDS, "hinge")),
+        "base over DPO": _fallen(table.gains(WORDS, "dpo")),
+        "base over SLiC": _fallen(table.gains(WORDS, "hinge")),
         "IPO no more than .02 above": [slack - g for g in table.gains(WORDS, "ipo")],
     }
     yield table.judge("S4.5a", setting, contrasts, kind=WORDS)
@@ -162,7 +166,7 @@ def _answers(table: Table) -> Rows:
     else:
         yield table.judge("S4.5b", setting, gains, kind=WORDS)
     for beta in table.config.betas:
-        lost = falls(table.gains(WORDS, dpo_of(beta)))
+        lost = _fallen(table.gains(WORDS, dpo_of(beta)))
         yield table.judge("S4.8a", f"beta {beta:g}", lost, kind=WORDS)
 
 
@@ -203,7 +207,7 @@ def _strengths(table: Table) -> Rows:
             yield table.judge("S4.7b", setting, _less(one, two), kind=kind)
     for kind, beta in itertools.product(KINDS, table.config.betas):
         after = table.of("d_after", kind, dpo_of(beta), side="chosen")
-        yield table.judge("S4.8b", f"beta {beta:g}", falls(after), kind=kind)
+        yield table.judge("S4.8b", f"beta {beta:g}", _fallen(after), kind=kind)
 
 
 def _distance(table: Table) -> Rows:
