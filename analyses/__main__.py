@@ -4,6 +4,8 @@ import difflib
 import os
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,12 +31,19 @@ STUDIES = {
     "gradient_comparison": "which tokens does each loss push, how hard, which way?",
     "gradient_framework": "which losses reward good and penalise bad, and how?",
     "drift_prediction": "do one-step gradients tell whose likelihood will move?",
+    "edit_distance": "what does a loss do to the chosen answer of nearly equal pairs?",
     "speed": "how much faster, and in how much memory, than the plain ways?",
     "training_speed": "how many pairs a second, in how much memory, beside TRL?",
 }
 
 
-def run(name: str, size: Size, out: Path, data: Path | None = None) -> Path:
+def run(
+    name: str,
+    size: Size,
+    out: Path,
+    data: Path | None = None,
+    losses: Sequence[str] = (),
+) -> Path:
     """Run a study and write its table and manifest together.
 
     Args:
@@ -42,9 +51,12 @@ def run(name: str, size: Size, out: Path, data: Path | None = None) -> Path:
       size: smoke, standard, or full where the study has one.
       out: folder of the table.
       data: folder of optional data, for a study that takes one.
+      losses: further losses, for a study whose settings have `extra_losses`; the
+        manifest names them, so that its table doesn't count as that of the code.
 
     Raises:
-      GradlabError: unknown study or size, or a folder that can't be written.
+      GradlabError: unknown study or size, a study that takes no further losses, or a
+        folder that can't be written.
     """
     if name not in STUDIES:
         near = difflib.get_close_matches(name, STUDIES, n=1)
@@ -55,6 +67,10 @@ def run(name: str, size: Size, out: Path, data: Path | None = None) -> Path:
     if settings is None:
         raise GradlabError(f"the study {name} has no {size} size")
     config = settings()
+    if losses and not hasattr(config, "extra_losses"):
+        raise GradlabError(f"the study {name} takes no further losses")
+    if losses:
+        config = replace(config, extra_losses=tuple(losses))
     started, load, commit = time.monotonic(), os.getloadavg(), code_commit()
     result = study.run(config) if data is None else study.run(config, data)
     if not isinstance(result, StudyResult):
@@ -108,6 +124,7 @@ def main(
     size: Size = "standard",
     out: Path = TABLES,
     data: Path | None = None,
+    loss: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
 ) -> None:
     """List the studies with the verdicts on their claims, run one, or print the ledger.
 
@@ -119,11 +136,14 @@ def main(
         full wants a GPU.
       out: folder of the table and its manifest.
       data: folder of optional data, for studies that name some.
+      loss: a further loss, such as my_module:my_loss, for studies that compare losses;
+        may be given several times.
     """
     if action == "claims":
         print(*ledger_lines(STUDIES), sep="\n")
     elif action:
-        print(f"wrote {run(study if action == 'run' else action, size, out, data)}")
+        name = study if action == "run" else action
+        print(f"wrote {run(name, size, out, data, loss)}")
     else:
         for name in STUDIES:
             print(*_overview(name), sep="\n")

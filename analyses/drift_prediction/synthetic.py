@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analyses.common import markov
+from analyses.common.markov import OPERATIONS
 from analyses.drift_prediction.config import Source
 from gradlab.data import TokenizedPair
 
 BEGIN = 0
-OPERATIONS = ("substitute", "insert", "delete")
 USUAL = 0.8  # probability of the answer that the last letter determines
 
 
@@ -47,22 +48,15 @@ class Text:
 
 def make_text(config: Source, rng: np.random.Generator) -> Text:
     """Draws the rows of the source from a symmetric Dirichlet distribution."""
-    letters = config.letters
-    alpha = np.full(letters, config.concentration)
-    return Text(config, rng.dirichlet(alpha, (letters, letters)))
+    rows = markov.transitions(config.letters, config.concentration, rng)
+    return Text(config, rows)
 
 
 def continue_texts(
     text: Text, start: np.ndarray, length: int, rng: np.random.Generator
 ) -> np.ndarray:
     """[n, length] ids of the source after [n, 2 or more] ids of letters."""
-    ids = np.zeros((len(start), length + 2), np.int32)
-    ids[:, :2] = start[:, -2:] - 1
-    for t in range(2, length + 2):
-        reached = np.cumsum(text.next[ids[:, t - 2], ids[:, t - 1]], axis=-1)
-        below = reached < rng.random((len(start), 1))
-        ids[:, t] = np.minimum(below.sum(-1), text.config.letters - 1)
-    return ids[:, 2:] + 1
+    return markov.continue_texts(text.next, start, length, rng)
 
 
 def _continue(text: Text, start: list[int], length: int, rng) -> list[int]:
@@ -123,16 +117,9 @@ def edited_pairs(text: Text, count: int, rng: np.random.Generator):
 
 
 def _edit(text, chosen, operation, place, size, rng) -> list[int]:
-    letters = text.config.letters
-    new = (1 + rng.integers(letters, size=size)).tolist()
-    if operation == "insert" and len(chosen) + size <= text.config.width:
-        return [*chosen[:place], *new, *chosen[place:]]
-    if operation == "delete" and size < len(chosen):
-        return [*chosen[:place], *chosen[place + size :]]
-    old = chosen[place : place + size]
-    # Another letter each: one of the others, uniformly.
-    new = [1 + (token - 1 + int(rng.integers(1, letters))) % letters for token in old]
-    return [*chosen[:place], *new, *chosen[place + size :]]
+    alphabet = range(1, 1 + text.config.letters)
+    longest = text.config.width
+    return markov.edit(chosen, operation, place, size, alphabet, rng, longest=longest)
 
 
 def suffix_pairs(text: Text, count: int, rng: np.random.Generator):

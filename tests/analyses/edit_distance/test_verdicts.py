@@ -1,0 +1,98 @@
+"""From a table to verdicts: made-up tables in which the claims hold, or fail."""
+
+from dataclasses import replace
+
+import pytest
+
+from analyses.edit_distance.config import SIGN_ERROR, Config
+from analyses.edit_distance.ledger_of_claims import CLAIMS
+from analyses.edit_distance.real import missing
+from analyses.edit_distance.rows import make_table
+from analyses.edit_distance.verdicts import make_claims
+from tests.analyses.edit_distance.made_up import as_claimed, study_rows
+
+CONFIG = replace(Config(), draws=50)
+# No reversal of the runs' numbers changes these.
+FIXED = {"S4.0", "S4.3", "S4.4", "S4.10", "S4.11a", "S4.12"}
+
+
+def judged(value=as_claimed, config=CONFIG):
+    skipped = missing(config, None)
+    skipped.pop("blimp")
+    return make_claims(make_table(study_rows(config, value)), config, skipped)
+
+
+@pytest.fixture(scope="module")
+def claims():
+    return judged()
+
+
+def verdicts(claims, claim: str, setting: str = "") -> set[str]:
+    rows = claims[claims["claim_id"] == claim]
+    rows = rows[rows["setting"].str.startswith(setting)]
+    found = {verdict.partition(" (")[0] for verdict in rows["verdict"]}
+    return found - {"skipped"}
+
+
+def test_every_claim_has_a_verdict(claims):
+    assert set(claims["claim_id"]) == set(CLAIMS)
+    assert (claims["verdict"] != "").all()
+
+
+@pytest.mark.parametrize("claim", list(CLAIMS))
+def test_where_all_holds_all_is_reproduced(claims, claim):
+    assert verdicts(claims, claim) == {"reproduced"}
+
+
+@pytest.mark.parametrize("claim", sorted(set(CLAIMS) - FIXED))
+def test_where_runs_do_the_opposite_no_claim_is_reproduced(claims, claim):
+    assert verdicts(opposite(), claim) == {"contradicted"}, claim
+
+
+_REVERSED = {}
+
+
+def opposite():
+    """Claims on runs that do the reverse of what is claimed; computed once."""
+    if not _REVERSED:
+        _REVERSED["claims"] = judged(reverse)
+    return _REVERSED["claims"]
+
+
+def reverse(cell, metric: str, side: str) -> float:
+    claimed = as_claimed(cell, metric, side)
+    if metric == "acc":
+        # Strength of the penalty matters here; IPO improves on the base.
+        strong = {"dpop(lam=5)": 0.2, "dpop(lam=500)": 0.2, "ipo": 0.3}
+        return 2 * 0.97 - claimed + strong.get(cell.loss, 0)
+    if metric.startswith("choice"):
+        return 1 - claimed
+    strong = 1.0 if cell.loss in ("dpop(lam=5)", "dpop(lam=500)") else 0.0
+    return claimed + 9 if cell.loss == SIGN_ERROR else -claimed + strong
+
+
+def test_a_base_at_the_ceiling_cannot_improve():
+    def at_ceiling(cell, metric, side):
+        value = as_claimed(cell, metric, side)
+        return 0.99 if metric in ("acc", "choice_start") else value
+
+    rows = study_rows(CONFIG, at_ceiling)
+    rows = [r | {"value": 0.99} if r["metric"] == "acc_start" else r for r in rows]
+    found = make_claims(make_table(rows), CONFIG, {})
+    assert verdicts(found, "S4.5b") == {"not testable"}
+    assert verdicts(found, "S4.6a") == {"not testable"}
+
+
+def test_what_is_missing_is_said(claims):
+    rows = claims[claims["claim_id"] == "S4.4"].set_index("setting")
+    assert rows.loc["gsm8k, predicted drift", "verdict"] == "skipped"
+    assert "gsm8k_corrupt" in rows.loc["gsm8k, predicted drift", "note"]
+    assert "opt-in" in rows.loc["larger model, predicted drift", "note"]
+
+
+def test_numbers_are_those_of_the_rows(claims):
+    rows = claims.set_index(["claim_id", "setting"])
+    fall = rows.loc[("S4.1", "text, one letter edited, rate 0.0003"), "effect"]
+    assert fall == pytest.approx(1.0 - 2e-3)
+    contrast = rows.loc[("S4.11b", "text, one letter edited"), "effect"]
+    assert contrast == pytest.approx(1.0)
