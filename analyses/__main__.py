@@ -28,6 +28,7 @@ Size = Literal["smoke", "standard", "full"]
 STUDIES = {
     "gradient_comparison": "which tokens does each loss push, how hard, which way?",
     "drift_prediction": "do one-step gradients tell whose likelihood will move?",
+    "self_imitation": "do density-ratio losses learn demonstrations better than SFT?",
     "speed": "how much faster, and in how much memory, than the plain ways?",
     "training_speed": "how many pairs a second, in how much memory, beside TRL?",
 }
