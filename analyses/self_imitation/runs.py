@@ -24,6 +24,7 @@ from gradlab.types import Array, Params
 
 PLAIN = ("bernoulli", "kliep", "spin")  # also with greedy negatives
 DRAINED = "bernoulli"  # of the grid of scales and shifts
+OWN_RATE = "lm own rate"
 SOURCE_DRAW = 50  # of the start's samples that serve as demonstrations
 
 
@@ -34,6 +35,7 @@ class Play:
     Attributes:
       part: of the table.
       loss: key of `LEARNERS`.
+      rate: learning rate.
       scale: of the log-ratios; for SPIN beta.
       shift: added to them.
       decoding: of the negatives: "sampled" or "greedy".
@@ -42,10 +44,16 @@ class Play:
 
     part: str
     loss: str
+    rate: float
     scale: float
     shift: float = 0.0
     decoding: str = "sampled"
     iterations: int = 1
+
+    @property
+    def followed(self) -> bool:
+        """Whether it goes on over the iterations."""
+        return self.part in ("lm", OWN_RATE)
 
     @property
     def keys(self) -> dict:
@@ -59,26 +67,28 @@ class Play:
 
 def plays(config: Config) -> Iterator[Play]:
     """All runs of self-play of a seed, the main comparison first."""
-    runs = config.runs
-    for loss in LEARNERS:
-        yield Play("lm", loss, runs.scale, iterations=runs.iterations)
-    for loss in PLAIN:
-        yield Play("lm", loss, runs.scale, 0.0, "greedy", runs.iterations)
-    for loss in GSIL:
-        if loss != DRAINED:
-            yield Play("lm scale", loss, 1.0)
+    runs, learners = config.runs, config.learners
+    for loss in learners:
+        yield Play("lm", loss, runs.rate, runs.scale, iterations=runs.iterations)
+    for loss in learners:
+        own = runs.own_rates[loss]
+        yield Play(OWN_RATE, loss, own, runs.scale, iterations=runs.iterations)
+    for loss in (loss for loss in PLAIN if loss in learners):
+        yield Play("lm", loss, runs.rate, runs.scale, 0.0, "greedy", runs.iterations)
+    for loss in (loss for loss in GSIL if loss in learners and loss != DRAINED):
+        yield Play("lm scale", loss, runs.rate, 1.0)
     for scale in config.scales:
         for shift in config.shifts:
-            yield Play("lm scale", DRAINED, scale, shift)
-    for loss in (*COUPLED, *GSIL):
-        yield Play("lm source", loss, runs.scale)
+            yield Play("lm scale", DRAINED, runs.rate, scale, shift)
+    for loss in (loss for loss in (*COUPLED, *GSIL) if loss in learners):
+        yield Play("lm source", loss, runs.rate, runs.scale)
 
 
 def play_rows(scene: Scene, play: Play) -> Iterator[Row]:
     """Trains, and tells after each iteration where the policy is.
 
     Yields:
-      For the part "lm" the measures of `Scene.quality`, for the others kl_data_policy
+      Where self-play goes on, the measures of `Scene.quality`; else kl_data_policy
       alone; in "lm source", whose demonstrations are samples of the start, from the
       start. In the first iteration d_chosen_sum and d_rejected_sum, mean log pi / pi_t
       of the watched pairs in nats, at every stage (key step), and clipped_exp.
@@ -87,7 +97,7 @@ def play_rows(scene: Scene, play: Play) -> Iterator[Row]:
     if play.part == "lm source":
         demos = scene.sampled(params, SOURCE_DRAW)[0]
     keys = {**play.keys, "seed": scene.seed}
-    if play.part == "lm" and play.decoding == "sampled":
+    if play.followed and play.decoding == "sampled":
         yield from _each(scene.start_quality, iteration=0, **keys)
     for iteration in range(1, play.iterations + 1):
         rejected = samples[0]
@@ -95,12 +105,13 @@ def play_rows(scene: Scene, play: Play) -> Iterator[Row]:
             rejected, _ = scene.continued(params, demos[:, :PROMPT], None)
         hyper = hyper_of(play.loss, play.scale, play.shift)
         params, drifts = _train(
-            scene, params, (demos, rejected), LEARNERS[play.loss], hyper, iteration
-        )
+            scene, params, (demos, rejected), LEARNERS[play.loss], hyper, play.rate,
+            iteration,
+        )  # fmt: skip
         if iteration == 1:
             yield from _drift_rows(scene, drifts, keys)
             yield from _clip_rows(play, drifts, keys)
-        if play.part == "lm":
+        if play.followed:
             samples = scene.sampled(params, iteration)
             found = scene.quality(params, samples)
         elif play.part == "lm scale":
@@ -115,7 +126,8 @@ def pair_rows(scene: Scene, loss: str) -> Iterator[Row]:
     rng = np.random.default_rng([scene.seed, 31])
     demos = scene.demonstrations
     wrong = corrupt(demos, scene.settings.modulus, rng)
-    _, drifts = _train(scene, scene.params, (demos, wrong), ON_PAIRS[loss], {}, 1)
+    rate = scene.settings.rate
+    _, drifts = _train(scene, scene.params, (demos, wrong), ON_PAIRS[loss], {}, rate, 1)
     keys = {"part": "lm pairs", "loss": loss, "negatives": "corrupt"}
     yield from _drift_rows(scene, drifts, {**keys, "seed": scene.seed})
 
@@ -126,6 +138,7 @@ def _train(
     sides: tuple[np.ndarray, np.ndarray],
     loss: Loss,
     hyper: Mapping[str, float],
+    rate: float,
     iteration: int,
 ) -> tuple[Params, Array]:
     """One iteration; drifts [stages, 2, watched] since its beginning, in nats."""
@@ -136,7 +149,7 @@ def _train(
     order = epochs(len(data), runs.stages * runs.stage_steps, runs.batch, rng)
     order = jnp.asarray(order.reshape(runs.stages, runs.stage_steps, runs.batch))
     params, sums = train_watched(
-        scene.logps_fn, params, data, pairs, order, runs.rate,
+        scene.logps_fn, params, data, pairs, order, rate,
         {name: jnp.asarray(value, jnp.float32) for name, value in hyper.items()},
         loss=loss, watched=runs.watched,
     )  # fmt: skip

@@ -8,7 +8,7 @@ import jax
 from analyses.common.record import Record, compile_effort
 from analyses.self_imitation import drain, identities, tabular
 from analyses.self_imitation.config import Config
-from analyses.self_imitation.members import GSIL, LEARNERS, ON_PAIRS
+from analyses.self_imitation.members import GSIL
 from analyses.self_imitation.policy import make_scene
 from analyses.self_imitation.rows import make_table
 from analyses.self_imitation.runs import pair_rows, play_rows, plays
@@ -45,7 +45,7 @@ def _tabular(record: Record, config: Config) -> None:
     for seed in range(config.tabular.problems):
         record.rows.extend(tabular.optimum_rows(config, seed))
     record.say("identities")
-    for loss in LEARNERS:
+    for loss in config.learners:
         record.add("tabular", partial(tabular.tabular_rows, config, loss))
         if loss in GSIL:
             record.add("drain", partial(drain.drain_rows, config, loss))
@@ -58,6 +58,6 @@ def _decoder(record: Record, config: Config, seed: int) -> None:
     for play in plays(config):
         record.add(play.part, partial(play_rows, scene, play))
     record.say(f"seed {seed}: self-play")
-    for loss in ON_PAIRS:
+    for loss in config.on_pairs:
         record.add("lm pairs", partial(pair_rows, scene, loss))
     record.say(f"seed {seed}: corrupted pairs")

@@ -18,7 +18,7 @@ from analyses.self_imitation.reading import (
     paths,
     values,
 )
-from analyses.self_imitation.runs import DRAINED, PLAIN
+from analyses.self_imitation.runs import DRAINED, OWN_RATE, PLAIN
 from gradlab.tables import claims_table, rank_correlation
 
 Rows = Iterator[dict[str, Any]]
@@ -31,27 +31,27 @@ BENCHMARKS = "the papers' models, data and judges are not at hand"
 
 
 def _last(reader: Reader, part: str) -> int:
-    settings = reader.config.runs if part == "lm" else reader.config.tabular
+    decoder = part.startswith("lm")
+    settings = reader.config.runs if decoder else reader.config.tabular
     return settings.iterations
 
 
 def _better(reader: Reader) -> Rows:
     """S5.1: members against SFT and SPIN."""
-    for member in GSIL:
+    table, scale = reader.config.tabular, reader.config.runs.scale
+    places = [("sampled", f"tabular, {table.demonstrations} demonstrations", s)
+              for s in table.sampled_scales]  # fmt: skip
+    places += [("lm", "lm, equal rate", scale), (OWN_RATE, "lm, own rates", scale)]
+    for member, (part, name, scale) in itertools.product(GSIL, places):
+        setting = f"{name}, {member}, scale {scale:g}"
         for claim, other in (("S5.1a", "sft"), ("S5.1b", "spin")):
-            for scale in reader.config.tabular.sampled_scales:
-                found = _differences(reader, "kl_data_policy", "sampled", other, member,
-                                     scale)  # fmt: skip
-                count = reader.config.tabular.demonstrations
-                name = f"tabular, {count} demonstrations, {member}, scale {scale:g}"
-                yield reader.judge(claim, name, found)
-            scale = reader.config.runs.scale
-            found = _differences(reader, "kl_data_policy", "lm", other, member, scale)
-            yield reader.judge(claim, f"lm, {member}, scale {scale:g}", found)
+            found = _differences(reader, "kl_data_policy", part, other, member, scale)
+            yield reader.judge(claim, setting, found)
+        if part == "sampled":
+            continue
         for claim, other in (("S5.1c", "sft"), ("S5.1d", "spin")):
-            scale = reader.config.runs.scale
-            found = _differences(reader, "acc", "lm", member, other, scale)
-            yield reader.judge(claim, f"lm, {member}, scale {scale:g}", found)
+            found = _differences(reader, "acc", part, member, other, scale)
+            yield reader.judge(claim, setting, found)
     for claim in ("S5.1a", "S5.1b"):
         yield reader.undecided(claim, "benchmarks", "not testable", BENCHMARKS)
 
