@@ -283,20 +283,20 @@ def spread(table: pd.DataFrame) -> Figure:
     last = select(rows, iteration=rows["iteration"].max())
     start = select(rows, iteration=0)["value"].median()
     scales = sorted(set(select(last, loss=list(GSIL))["scale"]))
+    names = _named(last)
     fig = new_figure(DOUBLE_COLUMN, 2.5)
     axes = fig.subplots(1, len(scales), sharey=True, squeeze=False)[0]
     for ax, scale in zip(axes, scales, strict=True):
         own = last[(last["scale"] == scale) | (last["loss"] == "sft")]
-        names = _named(own)
         for place, name in enumerate(names):
             values = select(own, name=name)["value"].to_numpy(float)
-            side = np.linspace(-0.3, 0.3, len(values))
-            color = STYLES[name].color
-            ax.plot(place + side, values, ".", color=color, ms=2, alpha=0.5)
-            ax.plot([place - 0.35, place + 0.35], [np.median(values)] * 2, color=INK)
-        ax.axhline(start, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
-        ax.set_yscale("log")
-        ax.set_xticks(range(len(names)), names, rotation=40, ha="right")
+            side, color = np.linspace(-0.3, 0.3, len(values)), STYLES[name].color
+            ax.plot(values, place + side, ".", color=color, ms=2, alpha=0.5)
+            ax.plot([np.median(values)] * 2, [place - 0.4, place + 0.4], color=INK)
+        ax.axvline(start, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+        ax.set_xscale("log")
         ax.set_title(f"scale {scale:g}")
-    axes[0].set_ylabel("KL(data ‖ policy) (nats)")
+        ax.set_xlabel("KL(data ‖ policy) (nats)")
+    axes[0].set_yticks(range(len(names)), names)
+    axes[0].set_ylim(len(names) - 0.4, -0.6)
     return fig

@@ -1,7 +1,7 @@
 """The half-trained decoder of a seed, its demonstrations, and what is asked of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import jax
@@ -151,20 +151,24 @@ def make_scene(settings: Runs, seed: int) -> Scene:
     def drawn(count: int) -> np.ndarray:
         return draw_chains(count, chain, modulus, rng)
 
-    batches = drawn(settings.fit_updates * settings.fit_batch)
-    length = batches.shape[1]
+    demonstrations = drawn(settings.demonstrations)
+    held_out = drawn(settings.held_out)
+    length = held_out.shape[1]
     shape = DecoderConfig(
         vocab_size=vocabulary(modulus), width=settings.width, layers=settings.layers,
         heads=settings.heads, ff_width=2 * settings.width, max_length=length,
         tied=False,
     )  # fmt: skip
     model, params = build(shape, seed=seed)
-    batches = batches.reshape(settings.fit_updates, settings.fit_batch, length)
-    params, _ = fit(model, params, jnp.asarray(batches), settings.fit_rate)
-    demonstrations = drawn(settings.demonstrations)
-    return Scene(
-        settings, seed, model, params, demonstrations, drawn(settings.held_out)
-    )
+    scene = Scene(settings, seed, model, params, demonstrations, held_out)
+    for _ in range(settings.fit_looks):
+        batches = drawn(settings.fit_updates * settings.fit_batch)
+        batches = batches.reshape(settings.fit_updates, settings.fit_batch, length)
+        params, _ = fit(model, scene.params, jnp.asarray(batches), settings.fit_rate)
+        scene = replace(scene, params=params)
+        if scene.distance(params) <= settings.half_trained:
+            break
+    return scene
 
 
 @partial(jax.jit, static_argnames="logps_fn")

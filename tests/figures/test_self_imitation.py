@@ -105,7 +105,9 @@ def test_cells_hold_the_drift_at_the_end_and_its_target(figures):
 
 
 def test_half_estimates_have_no_policy(figures):
-    panels = {ax.get_title(): ax for ax in figures["calibration"].axes if ax.axison}
+    panels = {
+        ax.get_title(loc="left"): ax for ax in figures["calibration"].axes if ax.axison
+    }
     assert len(panels["exp(z)"].lines[1].get_xdata()) == 0
     assert len(panels["LSIF"].lines[1].get_xdata()) == 15
 

@@ -45,7 +45,8 @@ def rows_of_seed(seed: int):
 
 def tabular_rows(loss: str, end: float, keys: dict):
     last = CONFIG.tabular.iterations
-    for scale, draw in itertools.product((0.1, 1.0), range(4)):
+    scales = (0.1, 1.0) if loss != "sft" else (1.0,)
+    for scale, draw in itertools.product(scales, range(4)):
         # LSIF's draws are spread wider, and one in four ends far away.
         far = 5.0 * (draw == 3) if loss == "lsif" else 0.01 * draw
         given = {**keys, "part": "sampled", "scale": scale, "draw": draw}
