@@ -16,8 +16,7 @@ and keys of their rows besides study and loss:
     log_ratio, fitted_z        optimum: seed, outcome
     log_ratio, learned         calibration: seed, outcome
 
-A figure whose metrics the table lacks is left out. Intervals are 95 % Student-t
-intervals over seeds.
+A figure whose parts the table lacks is left out. Intervals: 95 % Student-t over seeds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -56,7 +55,7 @@ HIGHEST = 6.0  # of the drawn losses
 
 
 def draw(table: pd.DataFrame) -> dict[str, Figure]:
-    """All figures that the table has the metrics for, by the suffix of their file.
+    """All figures that the table has the parts for, by the suffix of their file.
 
     Raises:
       GradlabError: not a study table.
@@ -106,11 +105,10 @@ def members(table: pd.DataFrame) -> Figure:
             curve = select(rows, name=name, metric=metric).sort_values("z")
             value = curve["value"].abs() if weight else curve["value"]
             style = STYLES[name]
-            value = value.where(value > 0) if weight else value
             ax.plot(curve["z"], value, color=style.color, linestyle=style.dashes)
         ax.set_title(title)
         if weight:
-            ax.set_yscale("log")
+            ax.set_yscale("log", nonpositive="mask")
             ax.set_ylim(5e-3, 60)
             ax.set_xlabel("z = scale · log(π / πₜ) + shift")
         else:

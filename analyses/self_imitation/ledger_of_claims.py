@@ -39,7 +39,7 @@ CLAIMS = {
         ),
         Claim(
             "S5.2a",
-            "strictly proper members: l_-1'(z) = -e^z l_1'(z) (relative error, |z| <= 8)",
+            "strictly proper members: l_-1'(z) = -e^z l_1'(z) (relative, |z| <= 8)",
             "X", 1e-10, "C", paper=GSIL,
         ),
         Claim(
