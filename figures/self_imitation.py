@@ -7,14 +7,13 @@ and keys of their rows besides study and loss:
 
     loss_real, loss_gen, slope_real, slope_gen
                                identity: z
-    kl_data_policy             exact, lm: seed, scale, shift, decoding, iteration;
+    kl_data_policy, acc        exact, lm: seed, scale, shift, decoding, iteration;
                                sampled: draw as well
-    acc                        lm: the same
     d_chosen_sum, d_rejected_sum
                                lm, lm pairs, lm scale: seed, step; drain source: seed;
                                lm scale and drain source with scale and shift
-    log_ratio, fitted_z        optimum: seed, outcome
-    log_ratio, learned         calibration: seed, outcome
+    log_ratio, fitted_z or learned
+                               optimum, calibration: seed, outcome
 
 A figure whose parts the table lacks is left out. Intervals: 95 % Student-t over seeds.
 """
@@ -84,6 +83,12 @@ def _named(rows: pd.DataFrame) -> list[str]:
     return [name for name in NAMES.values() if name in set(rows["name"])]
 
 
+def _at_scale(rows: pd.DataFrame, scale: float) -> pd.DataFrame:
+    """Rows at a scale, and those of SFT, which has none."""
+    others = [loss for loss in NAMES if loss != "sft"]
+    return pd.concat([select(rows, loss="sft"), select(rows, loss=others, scale=scale)])
+
+
 def _legend(fig: Figure, names: Sequence[str]) -> None:
     fig.legend(*group_handles(names, STYLES), loc="outside lower center", ncols=5)
 
@@ -115,32 +120,28 @@ def members(table: pd.DataFrame) -> Figure:
             ax.set_ylim(-HIGHEST, HIGHEST)
             ax.axhline(0, color=MUTED, linewidth=0.6, zorder=0)
         ax.axvline(0, color=MUTED, linewidth=0.6, zorder=0)
-    axes[0, 0].set_ylabel("loss")
-    axes[1, 0].set_ylabel("weight")
     _legend(fig, _named(rows))
     return fig
 
 
 def iterations(table: pd.DataFrame) -> Figure:
     """Distance to the source and accuracy over the iterations of self-play."""
-    rows = select(table, decoding="sampled")
-    plain = rows[(rows["shift"] == 0)]
-    exact = select(plain, part="exact", metric="kl_data_policy")
-    decoder = select(plain, part="lm")
+    rows = select(table, decoding="sampled", shift=0.0)
+    exact = select(rows, part="exact", metric="kl_data_policy")
+    decoder = select(rows, part="lm")
     scales = [s for s in (0.1, 1.0) if s in set(exact["scale"])]
     fig = new_figure(DOUBLE_COLUMN, 4.4)
     axes = fig.subplots(2, 2).ravel()
     for ax, scale in zip(axes, scales, strict=False):
-        some = exact[(exact["scale"] == scale) | (exact["loss"] == "sft")]
-        _lines(ax, some, floor=FLOOR)
+        _lines(ax, _at_scale(exact, scale), floor=FLOOR)
         ax.set_yscale("log")
         ax.set_title(f"tabular, exact expectations, scale {scale:g}")
         ax.set_ylabel("KL(data ‖ policy) (nats)")
-    _lines(axes[2], select(decoder, metric="kl_data_policy"))
-    axes[2].set_ylabel("KL(data ‖ policy) (nats/token)")
-    _lines(axes[3], select(decoder, metric="acc"))
-    axes[3].set_ylabel("share of prompts answered")
-    for ax in axes[2:]:
+    names = {"kl_data_policy": "KL(data ‖ policy) (nats/token)",
+             "acc": "share of prompts answered"}  # fmt: skip
+    for ax, (metric, name) in zip(axes[2:], names.items(), strict=True):
+        _lines(ax, select(decoder, metric=metric))
+        ax.set_ylabel(name)
         ax.set_title(f"chains of additions, scale {decoder['scale'].max():g}")
     for ax in axes:
         ax.set_xlabel("iteration")
@@ -222,11 +223,12 @@ def shifts(table: pd.DataFrame) -> Figure:
 
 def _cells(ax: Axes, cells: pd.DataFrame) -> None:
     wide = cells.pivot(index="scale", columns="shift", values="value")
-    shade = np.sign(wide) * np.log10(1 + wide.abs())
+    values = wide.to_numpy(float)
+    shade = np.sign(values) * np.log10(1 + np.abs(values))
     ax.pcolormesh(
         shade, cmap="RdBu", norm=Normalize(-2.6, 2.6), edgecolors="white", linewidth=1
     )
-    for _, cell in cells.iterrows():
+    for cell in cells.to_dict("records"):
         row = list(wide.index).index(cell["scale"])
         column = list(wide.columns).index(cell["shift"])
         half = cell["high"] - cell["value"]
@@ -235,7 +237,7 @@ def _cells(ax: Axes, cells: pd.DataFrame) -> None:
         ax.text(
             column + 0.5, row + 0.5, f"{number(cell['value'])}{spread}\n→ {target}",
             ha="center", va="center", fontsize=SMALL,
-            color="white" if abs(shade.iloc[row, column]) > 1.7 else INK,
+            color="white" if abs(shade[row, column]) > 1.7 else INK,
         )  # fmt: skip
     ax.set_xticks(np.arange(wide.shape[1]) + 0.5, [f"{s:g}" for s in wide.columns])
     ax.set_yticks(np.arange(wide.shape[0]) + 0.5, [f"{s:g}" for s in wide.index])
@@ -250,7 +252,7 @@ def calibration(table: pd.DataFrame) -> Figure:
     learned = _by_outcome(table, "calibration", "learned")
     fig = new_figure(DOUBLE_COLUMN, 3.7)
     axes = fig.subplots(2, 4, sharex=True, sharey=True).ravel()
-    limit = float(fitted["log_ratio"].abs().max()) * 1.1
+    limit = 1.1 * np.abs(fitted["log_ratio"].to_numpy(float)).max()
     names = _named(fitted)
     for ax, name in zip(axes, names, strict=False):
         ax.axline((0, 0), slope=1, color=MUTED, linewidth=0.8)
@@ -285,7 +287,7 @@ def spread(table: pd.DataFrame) -> Figure:
     fig = new_figure(DOUBLE_COLUMN, 2.5)
     axes = fig.subplots(1, len(scales), sharey=True, squeeze=False)[0]
     for ax, scale in zip(axes, scales, strict=True):
-        own = last[(last["scale"] == scale) | (last["loss"] == "sft")]
+        own = _at_scale(last, scale)
         for place, name in enumerate(names):
             values = select(own, name=name)["value"].to_numpy(float)
             side, color = np.linspace(-0.3, 0.3, len(values)), STYLES[name].color

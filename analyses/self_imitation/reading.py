@@ -28,11 +28,35 @@ def paired(*given: BySeed) -> Iterator[tuple[np.ndarray, ...]]:
 
 def paths(table: pd.DataFrame, **keys: Any) -> dict[int, np.ndarray]:
     """Seed -> [2, stages + 1] drift of demonstrations and negatives from step 0 on."""
-    rows = select(table, **keys)
-    rows = rows[rows["step"].notna()].sort_values("step")
+    rows = select(table, **keys).dropna(subset=["step"]).sort_values("step")
     sides = [values(rows, f"d_{side}_sum") for side in ("chosen", "rejected")]
     both = zip(sorted(sides[0]), paired(*sides), strict=True)
     return {seed: np.pad(np.stack(part), ((0, 0), (1, 0))) for seed, part in both}
+
+
+def shifted(rows: pd.DataFrame) -> pd.DataFrame:
+    """Drift and target of both sides where the shift is positive.
+
+    Args:
+      rows: of one part and loss. Where steps are counted, the last one stands; where no
+        target of a side is known, that at equal likelihood (`target_nat`) stands in.
+
+    Returns:
+      Columns seed, scale, shift, side, drift, target.
+    """
+    rows = select(rows, shift=[shift for shift in set(rows["shift"]) if shift > 0])
+    keys, parts = ["seed", "scale", "shift"], []
+    for side in ("chosen", "rejected"):
+        drift = select(rows, metric=f"d_{side}_sum").sort_values("step")
+        drift = drift.groupby(keys)[["value", "target_nat"]].last().reset_index()
+        drift.columns = [*keys, "drift", "target"]
+        target = select(rows, metric=f"target_{side}")
+        if not target.empty:
+            target = target[[*keys, "value"]]
+            target.columns = [*keys, "target"]
+            drift = drift.drop(columns="target").merge(target, on=keys)
+        parts.append(drift.assign(side=side))
+    return pd.concat(parts)
 
 
 def at_level(progress: np.ndarray, along: np.ndarray, level: float) -> float:

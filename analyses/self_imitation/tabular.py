@@ -88,7 +88,7 @@ def learn(
 
     start = (reference, method.init(reference))
     (logits, _), _ = jax.lax.scan(update, start, length=steps)
-    return jax.nn.log_softmax(logits)
+    return jax.nn.log_softmax(jnp.asarray(logits))
 
 
 def expected_loss(

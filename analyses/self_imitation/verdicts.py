@@ -16,10 +16,11 @@ from analyses.self_imitation.reading import (
     at_equal_margin,
     paired,
     paths,
+    shifted,
     values,
 )
 from analyses.self_imitation.runs import DRAINED, OWN_RATE, PLAIN
-from gradlab.tables import claims_table, rank_correlation
+from gradlab.tables import claims_table, rank_correlation, select
 
 Rows = Iterator[dict[str, Any]]
 PLAYERS = (*COUPLED, *GSIL)
@@ -73,8 +74,9 @@ def _differences(
 def _optimum(reader: Reader) -> Rows:
     """S5.2: the identity of proper members, where they balance, and what is learned."""
     for member in PROPER:
-        rows = reader.table[reader.table["loss"] == member]
-        error = rows[rows["metric"] == "ratio_error"]["value"].tolist()
+        error = select(reader.table, metric="ratio_error", loss=member)[
+            "value"
+        ].tolist()
         yield reader.judge("S5.2a", member, error)
     for member in MEMBERS:
         claim = "S5.2b" if member in PROPER else "S5.2c"
@@ -107,16 +109,12 @@ def _shifts(reader: Reader) -> Rows:
     """S5.4: what a positive shift does to both sides."""
     places = [(part, member) for part in ("drain source", "drain") for member in GSIL]
     for part, member in (*places, ("lm scale", DRAINED)):
-        rows = _shifted(reader, part, member)
+        rows = shifted(select(reader.table, part=part, loss=member))
         setting = f"{PART_NAMES[part]}, {member}"
         for name, keys in (("all positive shifts", {}), ("released setting", RELEASED)):
             falls = []
-            for _, own in rows.groupby("seed"):
-                kept = np.ones(len(own), bool)
-                for key, value in keys.items():
-                    kept &= (own[key] == value).to_numpy()
-                if kept.any():
-                    falls.append(-own["drift"].to_numpy(float)[kept].max())
+            for _, own in select(rows, **keys).groupby("seed"):
+                falls.append(-own["drift"].to_numpy(float).max())
             yield reader.judge("S5.4a", f"{setting}, {name}", falls)
         both = [
             own[["target", "drift"]].to_numpy(float) for _, own in rows.groupby("seed")
@@ -129,30 +127,10 @@ PART_NAMES = {
 }  # fmt: skip
 
 
-def _shifted(reader: Reader, part: str, member: str) -> pd.DataFrame:
-    """Drift and target of both sides in every cell with a positive shift."""
-    table = reader.table
-    table = table[(table["part"] == part) & (table["loss"] == member)]
-    rows = table[table["metric"].isin(["d_chosen_sum", "d_rejected_sum"])]
-    rows = rows[rows["shift"] > 0].assign(
-        side=lambda x: x["metric"].str.split("_").str[1]
-    )
-    rows = rows.rename(columns={"value": "drift"})
-    if part == "lm scale":  # the log-ratio to the source isn't known
-        last = reader.config.runs.stages * reader.config.runs.stage_steps
-        return rows[rows["step"] == last].rename(columns={"target_nat": "target"})
-    targets = table[table["metric"].str.startswith("target_")]
-    targets = targets.assign(side=targets["metric"].str.split("_").str[1])
-    keys = ["seed", "scale", "shift", "side"]
-    targets = targets[[*keys, "value"]].rename(columns={"value": "target"})
-    return rows.merge(targets, on=keys)
-
-
 def _weights(reader: Reader) -> Rows:
     """S5.5 and S5.6a: the balance at the start, and how weights are bounded."""
     for member in MEMBERS:
-        rows = reader.table
-        rows = rows[(rows["metric"] == "balance") & (rows["loss"] == member)]
+        rows = select(reader.table, metric="balance", loss=member)
         error = np.abs(rows["value"] / np.exp(rows["shift"].astype(float)) - 1)
         known = np.isfinite(error)
         note = (
@@ -161,8 +139,9 @@ def _weights(reader: Reader) -> Rows:
         rate = " (rate 1)" if member == "exp(z)" else ""
         yield reader.judge("S5.5", member + rate, error[known].tolist(), note=note)
     for member in GSIL:
-        rows = reader.table[reader.table["loss"] == member]
-        error = rows[rows["metric"] == "bound_error"]["value"].tolist()
+        error = select(reader.table, metric="bound_error", loss=member)[
+            "value"
+        ].tolist()
         yield reader.judge("S5.6a", member, error)
 
 
