@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from analyses.common.rows import row
-from analyses.self_imitation.members import LEARNERS, MEMBERS, ON_PAIRS
+from analyses.self_imitation.members import GSIL, LEARNERS, MEMBERS, ON_PAIRS
 from analyses.self_imitation.rows import make_table
-from figures.self_imitation import GSIL, NAMES, draw
+from figures.self_imitation import NAMES, draw
 from gradlab.errors import GradlabError
 from tests.plotting.drawing import flaws
 
