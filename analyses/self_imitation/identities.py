@@ -84,7 +84,10 @@ def _balance_rows(config: Config, loss: Loss, given: dict) -> Iterator[Row]:
             keys = {**given, "scale": scale, "shift": shift}
             yield row("w_real", real[0], **keys)
             yield row("w_gen", generated[0], **keys)
-            yield row("balance", -generated[0] / real[0], **keys)
+            if real[0] != 0:  # the hinge's is, beyond a shift of 1
+                balance = -generated[0] / real[0]
+                yield row("balance", balance, **keys)
+                yield row("balance_error", jnp.abs(balance / np.exp(shift) - 1), **keys)
 
 
 def _curve_rows(loss: Loss, given: dict) -> Iterator[Row]:
