@@ -37,8 +37,8 @@ class Tabular:
       distances: total variation between source and start, drawn between these.
       iterations: each takes the policy as the next reference and draws new negatives.
       steps: Adam steps of an iteration, cosine decay.
-      rate: peak learning rate, equal for all losses, not tuned: logits can move by about
-        15 nats in an iteration.
+      rate: peak learning rate, equal for all losses, not tuned: logits can move by
+        about 15 nats in an iteration.
       demonstrations: of a finite sample; as many negatives are drawn beside it.
       draws: finite samples of a problem.
       sampled_scales: scales at which there are finite samples.
