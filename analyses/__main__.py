@@ -32,6 +32,7 @@ STUDIES = {
     "gradient_framework": "which losses reward good and penalise bad, and how?",
     "drift_prediction": "do one-step gradients tell whose likelihood will move?",
     "edit_distance": "what does a loss do to the chosen answer of nearly equal pairs?",
+    "self_imitation": "do density-ratio losses learn demonstrations better than SFT?",
     "speed": "how much faster, and in how much memory, than the plain ways?",
     "training_speed": "how many pairs a second, in how much memory, beside TRL?",
 }

@@ -4,7 +4,7 @@ The library's trainer keeps checkpoints and logs; a study makes hundreds of runs
 hundred steps, and wants what the loop ends with.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -15,8 +15,9 @@ import optax
 
 from analyses.common.arrays import PairArrays
 from gradlab.losses import resolve
+from gradlab.losses.terms import seq_logps
 from gradlab.models import LanguageModel, response_logps
-from gradlab.types import Array, PairLogps, Params
+from gradlab.types import Array, LossFn, PairLogps, Params
 
 OPTIMISERS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "adam": optax.adam,
@@ -60,7 +61,66 @@ def train(
     Returns:
       The parameters after the last step, and the [steps] mean losses.
     """
-    method, objective = OPTIMISERS[optimiser](rate), resolve(loss)
+    method = OPTIMISERS[optimiser](rate)
+    update = _update_of(logps_fn, data, pairs, method, resolve(loss))
+    (params, _), losses = jax.lax.scan(update, (params, method.init(params)), order)
+    return params, losses
+
+
+@partial(jax.jit, static_argnames=("logps_fn", "loss", "watched", "optimiser"))
+def train_watched(
+    logps_fn: Callable,
+    params: Params,
+    data: PairArrays,
+    pairs: PairLogps,
+    order: Array,
+    rate: Array | float,
+    hyper: Mapping[str, Array | float],
+    *,
+    loss: str | LossFn,
+    watched: int,
+    optimiser: str = "adam",
+) -> tuple[Params, Array]:
+    """The same run, and what becomes of some of its pairs on the way.
+
+    Args:
+      logps_fn: as in `train`, as are the arguments that aren't named here.
+      params: start of the run.
+      data: N pairs.
+      pairs: [N, R]
+      order: [stages, steps, B] row numbers.
+      rate: learning rate, constant.
+      hyper: numbers of the loss by name; other numbers don't compile anew.
+      loss: as `gradlab.losses.resolve` reads it.
+      watched: so many pairs, the first ones.
+      optimiser: key of `OPTIMISERS`.
+
+    Returns:
+      The parameters after the last step, and the [stages, 2, watched] summed
+      log-probabilities of both sides after every stage.
+    """
+    method = OPTIMISERS[optimiser](rate)
+    update = _update_of(logps_fn, data, pairs, method, resolve(loss, **hyper))
+    seen, kept = jax.tree.map(lambda leaf: leaf[:watched], (data, pairs))
+
+    def stage(carry, rows: Array):
+        carry, _ = jax.lax.scan(update, carry, rows)
+        chosen, rejected = logps_fn(carry[0], seen)
+        now = replace(kept, chosen=chosen, rejected=rejected)
+        return carry, jnp.stack(seq_logps(now))
+
+    (params, _), sums = jax.lax.scan(stage, (params, method.init(params)), order)
+    return params, sums
+
+
+def _update_of(
+    logps_fn: Callable,
+    data: PairArrays,
+    pairs: PairLogps,
+    method: optax.GradientTransformation,
+    objective: LossFn,
+) -> Callable:
+    """((params, state), [B] row numbers) -> their successors and the mean loss."""
 
     def value(theta: Params, rows: Array) -> Array:
         given, some = jax.tree.map(lambda leaf: leaf[rows], (data, pairs))
@@ -73,8 +133,7 @@ def train(
         change, state = method.update(gradient, state, theta)
         return (optax.apply_updates(theta, change), state), found
 
-    (params, _), losses = jax.lax.scan(update, (params, method.init(params)), order)
-    return params, losses
+    return update
 
 
 @partial(jax.jit, static_argnames=("model", "rate"))

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from analyses.common.arrays import make_arrays, pair_logps_fn
-from analyses.common.training import OPTIMISERS, epochs, fit, train
+from analyses.common.training import OPTIMISERS, epochs, fit, train, train_watched
 from gradlab.data import TokenizedPair
 from gradlab.losses import resolve
 from gradlab.models import DecoderConfig, build
@@ -76,3 +76,23 @@ def test_a_fit_learns_its_texts(scene):
     texts = np.tile([0, 1, 2, 3, 4, 5], (20, 4, 1))
     _, losses = fit(model, params, jnp.asarray(texts), 0.02)
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_watched_run_is_the_same_run(scene):
+    _, params, data, logps_fn, given = scene
+    order = jnp.asarray([[0, 1], [2, 0], [1, 2], [0, 1]])
+    run = (logps_fn, params, data, given)
+    expected, _ = train(*run, order, RATE, loss="dpo(beta=0.3)")
+    halfway, _ = train(*run, order[:2], RATE, loss="dpo(beta=0.3)")
+    found, sums = train_watched(
+        *run, order.reshape(2, 2, 2), RATE, {"beta": 0.3}, loss="dpo", watched=2
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), found, expected
+    )
+    assert sums.shape == (2, 2, 2)
+    masks = data.mask(WIDTH)
+    for stage, theta in zip(sums, (halfway, expected), strict=True):
+        both = jnp.stack(logps_fn(theta, data))
+        direct = jnp.where(masks, both, 0).sum(-1)[:, :2]
+        np.testing.assert_allclose(stage, direct, atol=1e-4)
