@@ -27,6 +27,7 @@ LAYERS = [
     "training",
     "comparison",
     "drift",
+    "length",
     "rank",
     "commands",
     "cli",
@@ -34,12 +35,12 @@ LAYERS = [
 # heavy package -> the layers that may import it
 HEAVY = {
     "jax": {"types", "losses", "gradients", "measures", "models", "training"}
-    | {"inputs", "comparison", "drift", "rank"},
+    | {"inputs", "comparison", "drift", "length", "rank"},
     "flax": {"models"},
     "optax": {"training", "drift"},
     "orbax": {"training"},
     "pandas": {"tables", "plotting", "inputs", "training", "comparison", "drift"}
-    | {"report"},
+    | {"length", "report"},
     "matplotlib": {"plotting"},
     "tokenizers": {"data"},
     "torch": set(),
@@ -102,8 +103,15 @@ def test_scripts_import_only_their_ring(folder):
         *(
             "from gradlab.cli import main\n"
             f"try: main(['{command}', '--help'])\nexcept SystemExit: pass"
-            for command in ("compare", "drift", "train", "sweep", "rank", "report")
+            for command in (
+                *["compare", "drift", "length", "train"],
+                "sweep",
+                "rank",
+                "report",
+            )
         ),
+        "from gradlab.cli import main\n"
+        "try: main(['report', '--help'])\nexcept SystemExit: pass",
         "import gradlab.rank.command, gradlab.data.ranking",
     ],
 )

@@ -9,11 +9,16 @@ from gradlab.plotting.curves import plot_net_weight as plot_net_weight
 from gradlab.plotting.curves import plot_penalty_curves as plot_penalty_curves
 from gradlab.plotting.curves import plot_penalty_scatter as plot_penalty_scatter
 from gradlab.plotting.drift import drift_figures as drift_figures
+from gradlab.plotting.estimates import plot_estimates as plot_estimates
 from gradlab.plotting.field import plot_gradient_field as plot_gradient_field
 from gradlab.plotting.field import plot_gradient_fields as plot_gradient_fields
 from gradlab.plotting.gram import plot_token_gram as plot_token_gram
 from gradlab.plotting.heat import plot_token_heat as plot_token_heat
 from gradlab.plotting.lanes import plot_token_weights as plot_token_weights
+from gradlab.plotting.lengthmaps import length_maps_figure as length_maps_figure
+from gradlab.plotting.lengthmaps import plot_length_map as plot_length_map
+from gradlab.plotting.lengths import length_figures as length_figures
+from gradlab.plotting.lengths import plot_length_profile as plot_length_profile
 from gradlab.plotting.logits import plot_logit_bars as plot_logit_bars
 from gradlab.plotting.masses import plot_mass as plot_mass
 from gradlab.plotting.masses import plot_region_shares as plot_region_shares
