@@ -33,6 +33,7 @@ CORRELATIONS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "rho_slope_partial": ("slope", "length_gap", ("token_gap",)),
 }
 KINDS: tuple[Padding, Padding] = ("neutral", "typical")
+ROUNDING = 1e-13
 CONSTANT = 1e-9  # relative: what varies less is rounding
 
 
@@ -95,14 +96,19 @@ def _padding(loss: BoundLoss, pairs: PairLogps, count: int) -> dict[str, jax.Arr
     @jax.jit
     def changes(pairs: PairLogps) -> dict[str, jax.Array]:
         return {
-            f"{kind}_{side}": padding_effect(
-                loss, pairs, side, count, kind=kind
-            ).value_change
+            f"{kind}_{side}": _exact(
+                padding_effect(loss, pairs, side, count, kind=kind).value_change
+            )
             for kind in KINDS
             for side in SIDES
         }
 
     return changes(pairs)
+
+
+def _exact(change: jax.Array) -> jax.Array:
+    """0 where the loss changed by rounding alone."""
+    return jnp.where(jnp.abs(change) < ROUNDING, 0.0, change)
 
 
 def reads_reference(loss: BoundLoss, pairs: PairLogps) -> bool:

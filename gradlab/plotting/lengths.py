@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from gradlab.plotting.estimates import ROW, plot_estimates
 from gradlab.plotting.lengthmaps import length_maps_figure
@@ -13,7 +14,6 @@ from gradlab.plotting.pairs import loss_names
 from gradlab.plotting.style import (
     DOUBLE_COLUMN,
     MUTED,
-    SMALL,
     LineStyle,
     axes_or_new,
     loss_styles,
@@ -131,9 +131,10 @@ def plot_length_profile(
                 )  # fmt: skip
         ax.set_xscale("log")
         ax.set_yscale("log")
-        for axis in (ax.xaxis, ax.yaxis):
+        for axis in (ax.xaxis, ax.yaxis):  # lengths may span less than a decade
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter(lambda x, _: number(x))
-            axis.set_minor_formatter(lambda x, _: "")
+            axis.set_minor_locator(NullLocator())
         ax.set_xlabel("tokens in the response")
         ax.set_ylabel(
             "|w| per token / its mean" if what == "weight" else "Σ|w| / its mean"
@@ -181,18 +182,22 @@ def correlations_figure(summary: pd.DataFrame, losses: Sequence[str]) -> Figure:
         ax.set_xlim(-1.08, 1.08)
         ax.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−½", "0", "½", "1"])
         ax.set_title(title, fontsize=7, loc="center")
+    axes[1].set_xlabel("rank correlation, 95 % bootstrap interval over pairs")
     handles, _ = group_handles(list(names), styles)
     for handle in handles:
         handle.set_linestyle("")
     fig.legend(handles, list(names.values()), loc="outside lower center", ncols=2)
-    fig.supxlabel("rank correlation with 95 % bootstrap interval", fontsize=SMALL)
     return fig
 
 
 def maps_figure(pairs: pd.DataFrame, losses: Sequence[str]) -> Figure:
-    """Up to `MAPS` losses: log2 of the sides' total weights over (L_w, L_l)."""
-    shown = list(losses)[:MAPS]
-    maps = {loss: _cells(select(pairs, loss=loss)) for loss in shown}
+    """Up to `MAPS` losses: log2 of the sides' total weights over (L_w, L_l).
+
+    Losses that put no weight on a side are left out.
+    """
+    cells = {loss: _cells(select(pairs, loss=loss)) for loss in losses}
+    known = [loss for loss in losses if cells[loss]["value"].notna().any()]
+    maps = {loss: cells[loss] for loss in (known or losses)[:MAPS]}
     return length_maps_figure(maps, value="log₂ of Σ|w| chosen / rejected")
 
 
