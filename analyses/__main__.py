@@ -29,6 +29,7 @@ STUDIES = {
     "gradient_comparison": "which tokens does each loss push, how hard, which way?",
     "drift_prediction": "do one-step gradients tell whose likelihood will move?",
     "speed": "how much faster, and in how much memory, than the plain ways?",
+    "length_sensitivity": "what does averaging the log-likelihood over tokens change?",
     "training_speed": "how many pairs a second, in how much memory, beside TRL?",
 }
 
