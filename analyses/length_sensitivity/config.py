@@ -127,7 +127,7 @@ class Config:
     instances: int = 40
     responses: tuple[int, int] = (6, 20)
     instance_length: int = 21
-    newton: int = 30
+    newton: int = 60
     draws: int = 10_000
     sampo_draws: int = 1000
     weight_lengths: Sequence[int] = (1, 2, 4, 8, 16, 32, 64, 128, 256)

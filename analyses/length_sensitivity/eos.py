@@ -1,4 +1,4 @@
-"""What the end token gets of a loss: its share of the weight and of the logit energy."""
+"""What the end token gets: its share of a loss's weight and logit energy."""
 
 from collections.abc import Iterator, Sequence
 

@@ -3,6 +3,7 @@
 All in float64 on made-up log-probabilities; no model.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -36,9 +37,12 @@ def identity_rows(config: Config, seed: int) -> Iterator[Row]:
     pairs = random_pairs(seed, batch=PAIRS, chosen_width=WIDTH, rejected_width=WIDTH)
     keys = {"kind": "identity", "seed": seed}
 
+    numbers = itertools.count()
+
     def errors(claim: str, part: str, error, **more) -> Row:
         largest = float(np.max(np.abs(np.asarray(error))))
-        return row("error", largest, quantity=claim, part=part, **keys, **more)
+        place = {"quantity": claim, "part": part, "step": next(numbers)}
+        return row("error", largest, **place, **keys, **more)
 
     for loss in AVERAGED:
         change = doubling_change(loss, pairs)

@@ -58,8 +58,8 @@ CLAIMS = {
         ),
         Claim(
             "S2.4a",
-            "averaged DPO's optimum is not that of reward less averaged KL (effect: the "
-            "total variation that 95 % of instances exceed)",
+            "averaged DPO's optimum is not that of reward less averaged KL (effect: "
+            "the total variation that 95 % of instances exceed)",
             "S", 0.01, "D",
         ),
         Claim(
@@ -75,8 +75,8 @@ CLAIMS = {
         ),
         Claim(
             "S2.6",
-            "mass of a side: |c| L summed, |c| averaged; the shorter side's tokens then "
-            "weigh L_long / L_short more; shared tokens get -c (1/L_c - 1/L_r) net",
+            "mass of a side: |c| L summed, |c| averaged; then the shorter side's tokens"
+            " weigh L_long / L_short more; shared tokens get -c (1/L_c - 1/L_r) net",
             "X", 1e-12, "D",
         ),
         Claim(

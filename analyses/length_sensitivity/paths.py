@@ -55,7 +55,7 @@ def paths(
 
 
 def matched(one: Path, two: Path, metric: str) -> float:
-    """Mean of (one, two) over divergences that both reach, as the second over the first.
+    """By how much the second path lies below the first, over divergences of both.
 
     Returns:
       1 - mean(two) / mean(one) over equal steps of sequence KL; NaN where the paths

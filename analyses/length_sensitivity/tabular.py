@@ -32,7 +32,17 @@ FITTED = {
     "ipo": ("tau", False),
 }
 ABSENT = -1e3  # log-probability of what fills up a smaller problem
-STEPS = (1.0, 0.5, 0.2, 0.05, 0.01, 0.0)
+DAMPING = (
+    0.0,
+    1e-8,
+    1e-6,
+    1e-4,
+    1e-3,
+    1e-2,
+    0.1,
+    1.0,
+    10.0,
+)  # of the largest curvature
 
 
 def draw(config: Config, seed: int, count: int) -> list[dict[str, np.ndarray]]:
@@ -131,8 +141,11 @@ def _minimise(ref, lengths, wins, strength, loss: str, width: int, newton: int):
             values, vectors = jnp.linalg.eigh(curve)
             size = jnp.abs(values)
             kept = size > 1e-13 * size.max()  # not the shift of all logits
-            turned = (vectors.T @ slope) * kept / jnp.where(kept, size, 1.0)
-            tried = logits - jnp.array(STEPS)[:, None] * (vectors @ turned)
+            steps = [
+                kept * (vectors.T @ slope) / jnp.where(kept, size + d * size.max(), 1.0)
+                for d in DAMPING
+            ]
+            tried = logits - jnp.stack([jnp.zeros_like(logits), *steps]) @ vectors.T
             return tried[jnp.argmin(jax.lax.map(total, tried))], None
 
         logits, _ = jax.lax.scan(step, ref, length=newton)

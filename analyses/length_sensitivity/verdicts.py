@@ -165,9 +165,9 @@ def _stability(reader: Reader, kappa: float) -> dict[str, Any]:
                        for s, v in scores.items()})  # fmt: skip
     plain, other = ranges
     wanted = len(reader.config.task.rate_factors)
-    samples = [float(np.log(plain[s] / other[s])) for s in plain if s in other]
-    if not reader.config.spread:
-        samples = []
+    samples = []
+    if reader.config.spread:
+        samples = [float(np.log(plain[s] / other[s])) for s in plain if s in other]
     setting = f"{wanted} rates x {len(reader.config.betas)} betas"
     return reader.judge("S2.7b", setting, samples)
 
