@@ -33,7 +33,6 @@ from gradlab.measures.field import function_field as function_field
 from gradlab.measures.field import gradient_field as gradient_field
 from gradlab.measures.field import null_lines as null_lines
 from gradlab.measures.frontier import at_level as at_level
-from gradlab.measures.frontier import pareto_set as pareto_set
 from gradlab.measures.frontier import shared_levels as shared_levels
 from gradlab.measures.learning_dynamics import centre as centre
 from gradlab.measures.learning_dynamics import centre_norm as centre_norm

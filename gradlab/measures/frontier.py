@@ -41,17 +41,3 @@ def shared_levels(*costs: np.ndarray, count: int = 5) -> np.ndarray:
     if low >= high:
         return np.zeros(0)
     return np.linspace(low, high, count + 2)[1:-1]
-
-
-def pareto_set(cost: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """[n] True where no other point costs less or as much and gains more.
-
-    Example:
-      >>> pareto_set(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]))
-      array([ True,  True, False])
-    """
-    cost, gain = np.asarray(cost, float), np.asarray(gain, float)
-    cheaper = cost[None] <= cost[:, None]
-    better = gain[None] > gain[:, None]
-    same = (gain[None] == gain[:, None]) & (cost[None] < cost[:, None])
-    return ~((cheaper & better) | same).any(axis=1)

@@ -23,6 +23,7 @@ from gradlab.plotting.logits import plot_logit_bars as plot_logit_bars
 from gradlab.plotting.masses import plot_mass as plot_mass
 from gradlab.plotting.masses import plot_region_shares as plot_region_shares
 from gradlab.plotting.pairs import example_pair as example_pair
+from gradlab.plotting.paths import plot_paths as plot_paths
 from gradlab.plotting.scales import weight_norm as weight_norm
 from gradlab.plotting.style import DOUBLE_COLUMN as DOUBLE_COLUMN
 from gradlab.plotting.style import SINGLE_COLUMN as SINGLE_COLUMN

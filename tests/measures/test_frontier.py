@@ -1,10 +1,10 @@
-"""Paths of a loss: matched levels and the Pareto set, by hand."""
+"""Paths of a loss: matched levels, by hand."""
 
 import numpy as np
 import pytest
 
 from gradlab.errors import GradlabError
-from gradlab.measures import at_level, pareto_set, shared_levels
+from gradlab.measures import at_level, shared_levels
 
 
 def test_between_the_points_of_a_path():
@@ -21,16 +21,3 @@ def test_levels_lie_where_all_paths_are():
     levels = shared_levels(np.array([0.0, 4.0]), np.array([2.0, 9.0]), count=3)
     np.testing.assert_allclose(levels, [2.5, 3.0, 3.5])
     assert not len(shared_levels(np.array([0.0, 1.0]), np.array([2.0, 3.0])))
-
-
-def test_pareto_set_against_all_comparisons():
-    rng = np.random.default_rng(0)
-    cost, gain = rng.integers(0, 6, size=(2, 40)).astype(float)
-    found = pareto_set(cost, gain)
-    for i in range(40):
-        beaten = any(
-            (cost[j] <= cost[i] and gain[j] > gain[i])
-            or (cost[j] < cost[i] and gain[j] == gain[i])
-            for j in range(40)
-        )
-        assert found[i] == (not beaten)
