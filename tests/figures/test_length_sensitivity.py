@@ -1,4 +1,4 @@
-"""Every figure of `length_sensitivity` from a synthetic table, clean, and what it shows."""
+"""Every figure of `length_sensitivity` from a synthetic table: clean, and right."""
 
 import itertools
 
