@@ -70,25 +70,8 @@ def train(
     Returns:
       The policies, stacked.
     """
-    needs = bound(loss).needs_fields
-    redrawn = bound(loss).hyper.get("shared_indices") is False
     optimiser = optax.adam(rate)
-
-    def value(theta: Params, data: PairArrays, some: PairLogps, key: Array) -> Array:
-        chosen, rejected = pair_logps_fn(model, width)(theta, data)
-        given, extra = replace(some, chosen=chosen, rejected=rejected), {}
-        if WPO in needs:
-            squares = pair_stats(model, theta, data, width)[1]
-            squares = jax.lax.stop_gradient(squares)
-            given = replace(
-                given, chosen_logsumsq=squares[0], rejected_logsumsq=squares[1]
-            )
-        if redrawn:
-            extra = {"key": key}
-        elif SAMPO in needs:
-            kept = draw_kept(given, key)
-            given = replace(given, chosen_keep=kept.chosen, rejected_keep=kept.rejected)
-        return bound(loss, **hyper, **extra)(given).mean()
+    value = partial(mean_loss, model, hyper, loss=loss, width=width)
 
     def one(params: Params, data: PairArrays, pairs: PairLogps, order: Array):
         def update(carry, step):
@@ -104,6 +87,43 @@ def train(
         return jax.lax.scan(update, (params, optimiser.init(params)), steps)[0][0]
 
     return jax.vmap(one)(params, data, pairs, order)
+
+
+def mean_loss(
+    model: LanguageModel,
+    hyper: Mapping[str, Array],
+    params: Params,
+    data: PairArrays,
+    pairs: PairLogps,
+    key: Array,
+    *,
+    loss: str,
+    width: int,
+) -> Array:
+    """The mean loss of some pairs, with what WPO and SamPO need at every step anew.
+
+    Args:
+      model: the decoder.
+      hyper: hyperparameters.
+      params: of the policy.
+      data: B pairs.
+      pairs: their reference log-probabilities; the policy's own are replaced.
+      key: of SamPO's draw.
+      loss: label.
+      width: R.
+    """
+    settings = bound(loss)
+    chosen, rejected = pair_logps_fn(model, width)(params, data)
+    given = replace(pairs, chosen=chosen, rejected=rejected)
+    if settings.hyper.get("shared_indices") is False:
+        return bound(loss, **hyper, key=key)(given).mean()
+    if WPO in settings.needs_fields:
+        squares = jax.lax.stop_gradient(pair_stats(model, params, data, width)[1])
+        given = replace(given, chosen_logsumsq=squares[0], rejected_logsumsq=squares[1])
+    if SAMPO in settings.needs_fields:
+        kept = draw_kept(given, key)
+        given = replace(given, chosen_keep=kept.chosen, rejected_keep=kept.rejected)
+    return bound(loss, **hyper)(given).mean()
 
 
 def sample(
