@@ -99,7 +99,7 @@ def rewards(table: pd.DataFrame) -> Figure:
     names = [n for n in FRONTIER if n in set(rows["group"]) and "simpo" not in n]
     cells = seed_intervals(rows, ["group", "part"])
     cells = cells.rename(columns={"group": "row", "part": "series"})
-    styles = dict(zip(("data", "policy"), loss_styles("ab").values(), strict=True))
+    styles = loss_styles(["data", "policy"])
     fig = new_figure(DOUBLE_COLUMN * 0.6, ROW * len(names) + 0.85)
     ax = plot_estimates(
         cells, rows=names, series=["data", "policy"], styles=styles,
@@ -160,7 +160,7 @@ def quartiles(table: pd.DataFrame) -> Figure:
     """Drift of the training pairs by quartile of length, in all and per token."""
     rows = _first_kappa(runs(table))
     rows = select(rows, subset="", metric=["drift_sum", "drift_token"])
-    rows = rows[rows["beta"].sub(0.1).abs() < 1e-9]
+    rows = rows.loc[rows["beta"].sub(0.1).abs() < 1e-9]
     names = [name for name in TWO if name in set(rows["group"])]
     styles = loss_styles(names)
     fig = new_figure(DOUBLE_COLUMN, 3.5)
@@ -186,10 +186,10 @@ def quartiles(table: pd.DataFrame) -> Figure:
 def variants(table: pd.DataFrame) -> Figure:
     """Length against LD-DPO's alpha, and SamPO's first margins."""
     rows = runs(table)
-    own = rows[(rows["ref_convention"] != "") & (rows["metric"] == "gen_len")]
     names = {"both": "policy and reference weighted", "policy": "policy only"}
+    own = select(rows, metric="gen_len", ref_convention=list(names))
     cells = seed_intervals(own, ["ref_convention", "alpha_ld"])
-    styles = dict(zip(names, loss_styles(names).values(), strict=True))
+    styles = loss_styles(names)
     fig = new_figure(DOUBLE_COLUMN, 2.4)
     left, right = fig.subplots(1, 2)
     plot_trends(cells, x="alpha_ld", group="ref_convention", groups=list(names),

@@ -83,12 +83,10 @@ def _has(table: pd.DataFrame, kind: str, metric: str) -> bool:
 
 def _logarithmic(ax: Axes, *, base: float = 10, both: bool = True) -> None:
     ax.set_xscale("log", base=base)
-    axes = [ax.xaxis]
     if both:
         ax.set_yscale("log")
         ax.yaxis.set_major_locator(LogLocator(subs=(1,)))
-        axes.append(ax.yaxis)
-    for axis in axes:
+    for axis in (ax.xaxis, ax.yaxis)[: 1 + both]:
         axis.set_major_formatter(lambda x, _: number(x))
         axis.set_minor_locator(NullLocator())
 
@@ -169,7 +167,8 @@ def padding(table: pd.DataFrame) -> Figure:
 def optimum(table: pd.DataFrame) -> Figure:
     """Fitted against closed-form log-probabilities, and the averaged-KL optimum."""
     rows = select(table, kind="tabular")
-    rows = rows[rows["metric"].str.startswith("logp_")]
+    shown = ["logp_fitted", "logp_closed", "logp_averaged_kl"]
+    rows = select(rows, metric=shown)
     wide = rows.pivot_table(
         index=["loss", "pair", "quantity", "L_c"], columns="metric", values="value"
     ).reset_index()
@@ -177,12 +176,12 @@ def optimum(table: pd.DataFrame) -> Figure:
     left, right = fig.subplots(1, 2, sharex=True, sharey=True)
     marks = dict(zip(unique(rows, "loss"), "o^sD", strict=False))
     ends = [wide["logp_closed"].min(), 0]
-    shown = None
+    dots = None
     for ax, column in ((left, "logp_fitted"), (right, "logp_averaged_kl")):
         ax.plot(ends, ends, color=MUTED, linewidth=0.6, zorder=0)
         for loss, mark in marks.items():
             own = select(wide, loss=loss).dropna(subset=[column])
-            shown = ax.scatter(
+            dots = ax.scatter(
                 own["logp_closed"], own[column], 12, own["L_c"].astype(float),
                 marker=mark, cmap="viridis", vmin=1, vmax=wide["L_c"].max(),
                 linewidths=0, label=label(loss),
@@ -192,8 +191,8 @@ def optimum(table: pd.DataFrame) -> Figure:
     right.set_ylabel("optimum of reward − β averaged KL")
     right.set_title("averaged_dpo", fontsize=7, pad=2)
     fig.supxlabel("closed form, log π in nats", fontsize=8)
-    if shown is not None:
-        bar = fig.colorbar(shown, ax=[left, right], pad=0.01, label="tokens")
+    if dots is not None:
+        bar = fig.colorbar(dots, ax=[left, right], pad=0.01, label="tokens")
         bar.outline.set_visible(False)  # type: ignore[operator]
     return fig
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+import jax.numpy as jnp
 import numpy as np
 
 from analyses.common.arrays import PairArrays
@@ -33,8 +34,8 @@ def eos_rows(bench: Bench, data: Sequence[PairArrays]) -> Iterator[Row]:
         for loss in LOSSES:
             found = token_weights(loss, pairs)
             sides = [
-                (found.chosen, pairs.chosen, pairs.chosen_logsumsq),
-                (found.rejected, pairs.rejected, pairs.rejected_logsumsq),
+                (found.chosen, pairs.chosen, jnp.asarray(pairs.chosen_logsumsq)),
+                (found.rejected, pairs.rejected, jnp.asarray(pairs.rejected_logsumsq)),
             ]
             weight = np.concatenate([np.abs(w) for w, *_ in sides])
             energy = np.concatenate([logit_gradient_norm(*side) for side in sides]) ** 2

@@ -129,13 +129,14 @@ def _first_draws(pairs: PairLogps, config: Config, keys) -> Iterator[Row]:
     seeds = jax.random.split(jax.random.key(keys["seed"]), config.sampo_draws)
     values = np.asarray(jax.lax.map(lambda key: loss(same, key=key), seeds))
     margins = -np.log(np.expm1(values))
-    variance = BETA**2 * sum(
-        2 * np.asarray(_draw_variance(getattr(pairs, side), mask, other))
-        for side, mask, other in (
-            ("chosen", pairs.chosen_mask, pairs.rejected_mask),
-            ("rejected", pairs.rejected_mask, pairs.chosen_mask),
+    masks = (pairs.chosen_mask, pairs.rejected_mask)
+    one, two = (
+        np.asarray(_draw_variance(logps, mask, other))
+        for logps, mask, other in (
+            (pairs.chosen, *masks), (pairs.rejected, *masks[::-1])
         )
-    )
+    )  # fmt: skip
+    variance = BETA**2 * 2 * (one + two)
     for pair in np.flatnonzero(variance > 0):
         own, spread = margins[:, pair], np.sqrt(variance[pair])
         shared = {"pair": int(pair), "loss": "sampo(shared_indices=False)", **keys}

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -162,7 +163,7 @@ def score(model, params, reference, data: PairArrays, width: int) -> PairLogps:
     ref = logps if params is reference else pair_stats(model, reference, data, width)[0]
     masks = data.mask(width)
     keep = kept_tokens(np.asarray(masks[0]), np.asarray(masks[1]), 0)
-    fields = {}
+    fields: dict[str, Any] = {}
     for number, side in enumerate(("chosen", "rejected")):
         fields[side], fields[f"{side}_mask"] = logps[number], masks[number]
         fields[f"ref_{side}"] = ref[number]

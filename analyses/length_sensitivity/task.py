@@ -4,6 +4,7 @@ Ids: 0 begins a text, 1 ends a response, then the symbols. A prompt is [0, symbo
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,8 +52,8 @@ def quality(symbols: np.ndarray, prompt: int) -> float:
     return float((symbols == prompt).mean()) if len(symbols) else 0.0
 
 
-def utility(task: Task, value: float, count: int, kappa: float) -> float:
-    """u = quality + kappa (L - m) / m for a response of `count` symbols."""
+def utility(task: Task, value: Any, count: Any, kappa: float) -> Any:
+    """u = quality + kappa (L - m) / m for responses of `count` symbols, elementwise."""
     middle = task.longest / 2
     return value + kappa * (count - middle) / middle
 
@@ -94,7 +95,8 @@ def subset(pairs: Pairs, kind: str, count: int, gap: int) -> PairArrays:
     distance = np.where(good, np.abs(lengths - np.median(lengths)), np.inf)
     if good.sum() < count:
         raise ValueError(f"{good.sum()} pairs are {kind}, {count} are wanted")
-    return pairs.arrays.take(np.argsort(distance, kind="stable")[:count])
+    nearest = np.argsort(distance, kind="stable")[:count]
+    return pairs.arrays.take(jnp.asarray(nearest))
 
 
 def model_of(task: Task) -> tuple[LanguageModel, DecoderConfig]:

@@ -167,7 +167,7 @@ def divergence(
     inside = jnp.arange(ids.shape[1]) < made[:, None]
     ratio = jnp.take_along_axis(logps - others, ids, axis=-1)[..., 0]
     exact = (jnp.exp(logps) * (logps - others)).sum(-1)
-    return tuple(jnp.where(inside, x, 0).sum(1) for x in (ratio, exact))
+    return jnp.where(inside, ratio, 0).sum(1), jnp.where(inside, exact, 0).sum(1)
 
 
 def qualities(texts: np.ndarray, made: np.ndarray, done: np.ndarray):

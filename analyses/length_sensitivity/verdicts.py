@@ -1,6 +1,5 @@
 """From the study's table to the verdicts on its claims, and nothing but the table."""
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -21,7 +20,7 @@ from analyses.length_sensitivity.paths import (
     over_seeds,
     paths,
 )
-from gradlab.tables import claims_table, rank_correlation
+from gradlab.tables import claims_table, rank_correlation, select
 
 Rows = Iterator[dict[str, Any]]
 EXACT = {"S2.1a", "S2.5", "S2.6", "S2.12a"}
@@ -86,9 +85,11 @@ def _fifth_percentile(values: np.ndarray) -> np.ndarray:
 
 
 def _paths(reader: Reader) -> Rows:
-    for (loss, kind), kappa in itertools.product(SWEPT, reader.config.task.kappas):
-        found = paths(reader.table, loss, kind, kappa)
-        if found:
+    for loss, kind in SWEPT:
+        for kappa in reader.config.task.kappas:
+            found = paths(reader.table, loss, kind, kappa)
+            if not found:
+                continue
             samples = [
                 np.stack([p.values["gen_len"], p.values["score"]], -1)
                 for p in found.values()
@@ -195,8 +196,8 @@ def _variants(reader: Reader) -> Rows:
 
 
 def _by_alpha(table: pd.DataFrame, convention: str) -> list[np.ndarray]:
-    rows = table[(table["metric"] == "gen_len")]
-    rows = rows[rows["ref_convention"] == convention].sort_values("alpha_ld")
+    rows = select(table, metric="gen_len", ref_convention=convention)
+    rows = rows.sort_values("alpha_ld")
     return [
         part[["alpha_ld", "value"]].to_numpy(float) for _, part in rows.groupby("seed")
     ]

@@ -21,7 +21,7 @@ from gradlab.measures import (
     partial_rank_correlation,
 )
 from gradlab.measures.length import Padding
-from gradlab.tables import estimate
+from gradlab.tables import estimate, select
 from gradlab.types import PairLogps, PairWeights
 
 # column of the summary -> (what of the pairs table, its length, held constant)
@@ -146,7 +146,7 @@ def summary_frame(
     """
     rows = []
     for weights in weighed:
-        own = pairs[pairs["loss"] == weights.loss.label]
+        own = select(pairs, loss=weights.loss.label)
         rows.append(_summary_row(own, weights.loss, draws, seed))
     return pd.DataFrame(rows)
 

@@ -196,7 +196,7 @@ def maps_figure(pairs: pd.DataFrame, losses: Sequence[str]) -> Figure:
     Losses that put no weight on a side are left out.
     """
     cells = {loss: _cells(select(pairs, loss=loss)) for loss in losses}
-    known = [loss for loss in losses if cells[loss]["value"].notna().any()]
+    known = [loss for loss in losses if np.isfinite(cells[loss]["value"]).any()]
     maps = {loss: cells[loss] for loss in (known or losses)[:MAPS]}
     return length_maps_figure(maps, value="log₂ of Σ|w| chosen / rejected")
 
@@ -219,4 +219,4 @@ def _cells(own: pd.DataFrame) -> pd.DataFrame:
         }
     )
     keys = ["length_chosen", "length_rejected"]
-    return table.groupby(keys, as_index=False)["value"].median()
+    return table.groupby(keys).median().reset_index()
