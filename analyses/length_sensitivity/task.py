@@ -14,6 +14,7 @@ from analyses.common.arrays import PairArrays, make_arrays
 from analyses.common.training import fit
 from analyses.length_sensitivity.config import Task
 from gradlab.data import TokenizedPair
+from gradlab.errors import GradlabError
 from gradlab.models import DecoderConfig, LanguageModel, build
 from gradlab.types import Params
 
@@ -94,7 +95,7 @@ def subset(pairs: Pairs, kind: str, count: int, gap: int) -> PairArrays:
     }[kind]
     distance = np.where(good, np.abs(lengths - np.median(lengths)), np.inf)
     if good.sum() < count:
-        raise ValueError(f"{good.sum()} pairs are {kind}, {count} are wanted")
+        raise GradlabError(f"{good.sum()} pairs are {kind}, {count} are wanted")
     nearest = np.argsort(distance, kind="stable")[:count]
     return pairs.arrays.take(jnp.asarray(nearest))
 

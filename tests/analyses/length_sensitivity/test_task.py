@@ -7,6 +7,7 @@ from analyses.length_sensitivity import task, training
 from analyses.length_sensitivity.cells import cells_of
 from analyses.length_sensitivity.config import Config, Task
 from analyses.length_sensitivity.losses import bound
+from gradlab.errors import GradlabError
 
 TASK = Task()
 
@@ -52,7 +53,7 @@ def test_subsets_differ_in_the_gap_and_not_in_size():
     assert (np.abs(gaps["matched"]) <= 1).all()
     totals = [np.sum(v.chosen_length + v.rejected_length) for v in found.values()]
     assert max(totals) < 1.1 * min(totals)
-    with pytest.raises(ValueError, match="are matched, 900 are wanted"):
+    with pytest.raises(GradlabError, match="are matched, 900 are wanted"):
         task.subset(pairs, "matched", 900, 4)
 
 

@@ -26,7 +26,7 @@ def made_up(*, shorter=True, stable=True, seeds=5):
         value = value * (1 + 0.002 * rng.normal())
         rows.append({"metric": metric, "value": value, **keys})
 
-    growth = {"dpo": 2.0, "averaged_dpo": 0.5, "sampo": 0.5, "simpo": 0.5,
+    growth = {"dpo": 2.0, "ipo": 2.0, "averaged_dpo": 0.5, "sampo": 0.5, "simpo": 0.5,
               "simpo_summed": 2.0}  # fmt: skip
     kinds = {"averaged_dpo": ("avg_matched", "avg"), "simpo": ("avg_matched",)}
     for seed in range(seeds):
@@ -37,7 +37,7 @@ def made_up(*, shorter=True, stable=True, seeds=5):
             slope = slope if shorter else 2.5 - slope
             for kind in kinds.get(loss, ("sum",)):
                 for rate in FACTORS if loss in ("dpo", "averaged_dpo") else (1.0,):
-                    spread = 0.2 if (loss == "dpo") == stable else 0.01
+                    spread = 0.5 if (loss == "dpo") == stable else 0.01
                     for beta in CONFIG.betas:
                         kl = 0.4 / beta
                         keys = {"kind": "task", "loss": loss, "beta_kind": kind,
