@@ -70,7 +70,9 @@ def draw(table: pd.DataFrame) -> dict[str, Figure]:
         "subsets": (bool((task & (table["subset"] != "")).any()), trained.subsets),
         "quartiles": (_has(table, "task", "drift_sum"), trained.quartiles),
         "variants": (
-            bool((task & (table["ref_convention"] != "")).any()), trained.variants,
+            _has(table, "identity", "first_margin_sd")
+            and bool((task & (table["ref_convention"] != "")).any()),
+            trained.variants,
         ),
     }  # fmt: skip
     with paper_style():
