@@ -95,11 +95,12 @@ def _load(folder: Path) -> tuple[LanguageModel, Params]:
 def fitting(real: Real, path: Path, model: Path) -> list[TokenizedPair]:
     """Pairs whose responses fit uncut, in an order of their own.
 
-    The model never saw its end token in training, so none is appended.
+    The model never saw its end token in training, so none is appended. Pairs that are
+    the same once cut are left out.
     """
     found = tokenize_pairs(
         read_pairs(path), load_tokenizer(model), max_length=real.length,
-        append_eos=False,
+        append_eos=False, on_bad_row="skip",
     )  # fmt: skip
     good = [
         pair
