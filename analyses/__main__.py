@@ -34,6 +34,7 @@ STUDIES = {
     "edit_distance": "what does a loss do to the chosen answer of nearly equal pairs?",
     "self_imitation": "do density-ratio losses learn demonstrations better than SFT?",
     "speed": "how much faster, and in how much memory, than the plain ways?",
+    "length_sensitivity": "what does averaging the log-likelihood over tokens change?",
     "training_speed": "how many pairs a second, in how much memory, beside TRL?",
 }
 

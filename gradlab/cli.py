@@ -14,6 +14,7 @@ from gradlab.comparison.config import CompareConfig
 from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
 from gradlab.paper.config import TableConfig
+from gradlab.length.config import LengthConfig
 from gradlab.rank.config import RankConfig
 from gradlab.report.config import ReportConfig
 from gradlab.training.config import TrainConfig
@@ -24,6 +25,7 @@ from gradlab.training.sweep.config import SweepConfig
 COMMANDS: dict[str, tuple[type, str]] = {
     "compare": (CompareConfig, "gradlab.comparison.command:compare"),
     "drift": (DriftConfig, "gradlab.drift.command:drift"),
+    "length": (LengthConfig, "gradlab.length.command:length"),
     "train": (TrainConfig, "gradlab.training.command:train"),
     "sweep": (SweepConfig, "gradlab.training.sweep.runner:sweep"),
     "rank": (RankConfig, "gradlab.rank.command:rank"),

@@ -29,6 +29,7 @@ LAYERS = [
     "training",
     "comparison",
     "drift",
+    "length",
     "rank",
     "commands",
     "cli",
@@ -36,12 +37,12 @@ LAYERS = [
 # heavy package -> the layers that may import it
 HEAVY = {
     "jax": {"types", "losses", "gradients", "measures", "models", "training"}
-    | {"inputs", "comparison", "drift", "rank"},
+    | {"inputs", "comparison", "drift", "length", "rank"},
     "flax": {"models"},
     "optax": {"training", "drift"},
     "orbax": {"training"},
     "pandas": {"tables", "plotting", "inputs", "training", "comparison", "drift"}
-    | {"report", "paper"},
+    | {"length", "report", "paper"},
     "matplotlib": {"plotting"},
     "tokenizers": {"data"},
     "torch": set(),
@@ -105,7 +106,15 @@ def test_scripts_import_only_their_ring(folder):
             "from gradlab.cli import main\n"
             f"try: main(['{command}', '--help'])\nexcept SystemExit: pass"
             for command in COMMANDS
+            for command in (
+                *["compare", "drift", "length", "train"],
+                "sweep",
+                "rank",
+                "report",
+            )
         ),
+        "from gradlab.cli import main\n"
+        "try: main(['report', '--help'])\nexcept SystemExit: pass",
         "import gradlab.rank.command, gradlab.data.ranking",
     ],
 )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gradlab.inputs.config import InputConfig
+from gradlab.inputs.config import TokenConfig
 
 DEFAULT_LOSSES = (
     "mle,unlikelihood_token,exmate,dpo,dpo+exmate,ipo,averaged_dpo,hinge,slic,dpop,"
@@ -11,7 +11,7 @@ DEFAULT_LOSSES = (
 
 
 @dataclass(frozen=True)
-class CompareConfig(InputConfig):
+class CompareConfig(TokenConfig):
     """Compare the gradients of preference losses, token by token.
 
     Scores preference pairs with a policy and a reference, computes the derivative of

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gradlab.inputs.config import InputConfig
+from gradlab.inputs.config import TokenConfig
 
 DEFAULT_LOSSES = (
     "mle,unlikelihood_token,exmate,dpo,dpo+exmate,ipo,averaged_dpo,hinge,dpop,simpo,"
@@ -12,7 +12,7 @@ DEFAULT_LOSSES = (
 
 
 @dataclass(frozen=True)
-class DriftConfig(InputConfig):
+class DriftConfig(TokenConfig):
     """Predict, before it is taken, what one training step does to every token.
 
     For each loss one optimiser step on all pairs as one batch: the change of each

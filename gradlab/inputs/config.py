@@ -45,14 +45,19 @@ class InputConfig:
     append_eos: bool = True
     """End each response with the tokenizer's end-of-sequence token."""
 
-    report: bool = False
-    """Also write report.html: one page with the texts coloured token by token."""
-
     batch_size: int = 16
     """Sequences in one forward pass."""
 
-    pair: int | None = None
-    """The pair (from 0) shown in the figures. Default: a short, typical one."""
-
     seed: int = 0
     """Of the embedded problems and of random draws inside losses (SamPO)."""
+
+
+@dataclass(frozen=True)
+class TokenConfig(InputConfig):
+    """The same for commands whose results are tables of tokens."""
+
+    report: bool = False
+    """Also write report.html: one page with the texts coloured token by token."""
+
+    pair: int | None = None
+    """The pair (from 0) shown in the figures. Default: a short, typical one."""

@@ -1,11 +1,19 @@
 """What can be measured on pairs, weights and gradients."""
 
+from gradlab.measures.averaging import averaged_kl_optimum as averaged_kl_optimum
+from gradlab.measures.averaging import averaged_optimum as averaged_optimum
+from gradlab.measures.averaging import averaging_operator as averaging_operator
+from gradlab.measures.averaging import summed_optimum as summed_optimum
 from gradlab.measures.ches import ches as ches
 from gradlab.measures.ches import last_hidden_cosine as last_hidden_cosine
 from gradlab.measures.ches import last_hidden_inner as last_hidden_inner
 from gradlab.measures.ches import ln_ches as ln_ches
 from gradlab.measures.ches import residual_products as residual_products
 from gradlab.measures.ches import response_hidden as response_hidden
+from gradlab.measures.correlations import length_r_squared as length_r_squared
+from gradlab.measures.correlations import (
+    partial_rank_correlation as partial_rank_correlation,
+)
 from gradlab.measures.edits import PairEdits as PairEdits
 from gradlab.measures.edits import normalised_distance as normalised_distance
 from gradlab.measures.edits import pair_edits as pair_edits
@@ -24,12 +32,23 @@ from gradlab.measures.field import GradientField as GradientField
 from gradlab.measures.field import function_field as function_field
 from gradlab.measures.field import gradient_field as gradient_field
 from gradlab.measures.field import null_lines as null_lines
+from gradlab.measures.frontier import at_level as at_level
+from gradlab.measures.frontier import shared_levels as shared_levels
 from gradlab.measures.learning_dynamics import centre as centre
 from gradlab.measures.learning_dynamics import centre_norm as centre_norm
 from gradlab.measures.learning_dynamics import change_by_update as change_by_update
 from gradlab.measures.learning_dynamics import dynamics as dynamics
 from gradlab.measures.learning_dynamics import kernel_norm as kernel_norm
 from gradlab.measures.learning_dynamics import residuals as residuals
+from gradlab.measures.length import LengthWeights as LengthWeights
+from gradlab.measures.length import PaddingEffect as PaddingEffect
+from gradlab.measures.length import averages_tokens as averages_tokens
+from gradlab.measures.length import doubled as doubled
+from gradlab.measures.length import doubling_change as doubling_change
+from gradlab.measures.length import length_weights as length_weights
+from gradlab.measures.length import margin as margin
+from gradlab.measures.length import padded as padded
+from gradlab.measures.length import padding_effect as padding_effect
 from gradlab.measures.regions import REGIONS as REGIONS
 from gradlab.measures.regions import PairRegions as PairRegions
 from gradlab.measures.regions import net_prefix_weights as net_prefix_weights

@@ -1,0 +1,1 @@
+"""How losses depend on the lengths of the pairs: the command `length`."""
