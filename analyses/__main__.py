@@ -30,6 +30,7 @@ STUDIES = {
     "drift_prediction": "do one-step gradients tell whose likelihood will move?",
     "speed": "how much faster, and in how much memory, than the plain ways?",
     "training_speed": "how many pairs a second, in how much memory, beside TRL?",
+    "preference_pipeline": "which pairs do judges make, what does a budget change?",
 }
 
 
