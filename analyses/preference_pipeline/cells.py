@@ -36,6 +36,7 @@ class Cell:
       loss: its label.
       form: "outside" or "inside".
       base: specification of the base loss.
+      rate: learning rate.
       delta: budget; `FREE` for none.
       strength: lambda over its unit; of a likelihood term, gamma over its unit.
       lam: lambda.
@@ -48,6 +49,7 @@ class Cell:
     loss: str
     form: str
     base: str
+    rate: float
     delta: float = FREE
     strength: float = 0.0
     lam: float = 0.0
@@ -84,7 +86,7 @@ def _dpo(runs: Runs) -> str:
 
 def free(runs: Runs, part: str = "control") -> Cell:
     """DPO itself."""
-    return Cell(part, "dpo", "outside", _dpo(runs))
+    return Cell(part, "dpo", "outside", _dpo(runs), runs.rate)
 
 
 def budgeted(runs: Runs, form: str, delta: float, strength: float, **more: str) -> Cell:
@@ -93,7 +95,7 @@ def budgeted(runs: Runs, form: str, delta: float, strength: float, **more: str) 
     name = "bcr_added" if form == "outside" else "bcr_inside"
     given = {"part": "delta", "loss": name} | more
     return Cell(
-        form=form, base=_dpo(runs), delta=delta, strength=strength,
+        form=form, base=_dpo(runs), rate=runs.rate, delta=delta, strength=strength,
         lam=strength * unit, **given,
     )  # fmt: skip
 
@@ -118,11 +120,11 @@ def sweep_cells(runs: Runs) -> Iterator[Cell]:
             free(runs), loss=f"dpo + {gamma:g}*mle", strength=share, gamma=gamma
         )
     yield Cell(
-        "control", f"dpop(lam={runs.dpop:g})", "inside", _dpo(runs), 0.0, runs.dpop,
-        runs.dpop,
+        "control", f"dpop(lam={runs.dpop:g})", "inside", _dpo(runs), runs.rate, 0.0,
+        runs.dpop, runs.dpop,
     )  # fmt: skip
     for base in runs.other_bases:
-        plain = Cell("base", base.spec, "outside", base.spec)
+        plain = Cell("base", base.spec, "outside", base.spec, base.rate)
         yield plain
         for delta in runs.other_deltas:
             yield replace(

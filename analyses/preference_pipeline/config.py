@@ -21,7 +21,7 @@ class Judging:
       repeats: scores asked per candidate, averaged.
     """
 
-    pools: int = 4000
+    pools: int = 20_000
     candidates: int = 8
     other_candidates: Sequence[int] = (4, 16)
     tau: float = 0.5
@@ -59,14 +59,14 @@ class Task:
     longest: int = 24
     skill: tuple[float, float] = (1.5, 1.5)
     layers: int = 2
-    width: int = 32
-    heads: int = 2
+    width: int = 64
+    heads: int = 4
     fit_updates: int = 300
     fit_batch: int = 64
     fit_rate: float = 3e-3
-    prompts: int = 192
+    prompts: int = 256
     candidates: int = 8
-    held: int = 128
+    held: int = 384
     tau: float = 0.25
     bonus: float = 1.0
 
@@ -88,10 +88,12 @@ class Base:
     Attributes:
       spec: as `gradlab.losses.resolve` reads it; a module:function works too.
       unit: its weight on the chosen sum at the reference, the unit of lambda.
+      rate: learning rate, with and without a budget.
     """
 
     spec: str
     unit: float
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -118,18 +120,21 @@ class Runs:
       schemes: selections of the grid; the first also serves the sweeps.
     """
 
-    steps: int = 120
-    stops: Sequence[int] = (40, 80, 120)
+    steps: int = 150
+    stops: Sequence[int] = (50, 100, 150)
     batch: int = 16
     rate: float = 1e-3
     beta: float = 0.1
     deltas: Sequence[float] = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
     strength: float = 4.0
-    strengths: Sequence[float] = (0.0625, 0.25, 1.0, 4.0, 16.0)
+    strengths: Sequence[float] = (0.015625, 0.0625, 0.25, 1.0, 4.0, 16.0)
     delta: float = 2.0
     gammas: Sequence[float] = (0.1, 1.0, 10.0)
     dpop: float = 50.0
-    other_bases: Sequence[Base] = (Base("simpo", 0.1), Base("ipo", 10.0))
+    other_bases: Sequence[Base] = (
+        Base("simpo", 0.1, 1e-3),
+        Base("ipo", 10.0, 1e-3),
+    )
     other_deltas: Sequence[float] = (0.0, 2.0)
     token_deltas: Sequence[float] = (0.01, 0.05, 0.2)
     drops: Sequence[str] = ()
@@ -171,8 +176,8 @@ class Config:
             judging=Judging(pools=200, other_candidates=(), other_taus=()),
             instances=1,
             task=Task(
-                letters=4, longest=6, layers=1, width=16, fit_updates=20, prompts=16,
-                candidates=4, held=16,
+                letters=4, longest=6, layers=1, width=16, heads=2, fit_updates=20,
+                prompts=16, candidates=4, held=16,
             ),
             runs=Runs(
                 steps=8, stops=(4, 8), batch=8, deltas=(0.0, 2.0), strengths=(1.0, 4.0),

@@ -182,7 +182,8 @@ def _distorted(
     if distortion == "scale":
         return utilities * np.exp(strength * own)
     if distortion == "warp":
-        return np.sign(utilities) * np.abs(utilities) ** np.exp(strength * own)
+        power = np.exp(strength * np.clip(own, -2, 2))  # beyond it would overflow
+        return np.sign(utilities) * np.abs(utilities) ** power
     if distortion == "length":
         return utilities + strength * style
     if distortion == "ood":

@@ -92,12 +92,12 @@ def train_cell(scene: Scene, pairs: Pairs, cell: Cell, runs: Runs) -> Found:
     rng = np.random.default_rng([scene.seed, 35])
     order = jnp.asarray(epochs(len(pairs.data), runs.steps, runs.batch, rng))
     params = scene.reference.params
-    carry = (params, OPTIMISER(runs.rate).init(params))
+    carry = (params, OPTIMISER(cell.rate).init(params))
     rows, duties, begin = [], [], 0
     for stop in runs.stops:
         carry, duty = _advance(
             scene.logps_fn, carry, (pairs.data, pairs.logps), order[begin:stop],
-            runs.rate, cell.amounts, program=cell.program, beta=runs.beta,
+            cell.rate, cell.amounts, program=cell.program, beta=runs.beta,
         )  # fmt: skip
         duties.append((stop - begin) * float(duty))
         rows += [replace_step(found, stop) for found in _generated(scene, carry[0])]

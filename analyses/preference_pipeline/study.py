@@ -11,10 +11,12 @@ from analyses.common.rows import Row, row
 from analyses.preference_pipeline.cells import (
     Cell,
     delta_cells,
+    free,
     grid_cells,
     sweep_cells,
 )
 from analyses.preference_pipeline.config import Config
+from analyses.preference_pipeline.equal_kl import equal_kl_rows
 from analyses.preference_pipeline.linear import linear_rows
 from analyses.preference_pipeline.rows import make_table
 from analyses.preference_pipeline.runs import train_cell
@@ -61,8 +63,6 @@ def run(config: Config) -> StudyResult:
 def _tuning_rows(config: Config, seed: int) -> Iterator[Row]:
     """The sweep of budgets on a seed of its own."""
     scene = make_scene(config.task, seed)
-    worth = scene.held_utilities.mean()
-    yield row("utility", worth, part="tuning reference", seed=seed)
     for found in _runs(config, scene, list(delta_cells(config.runs))):
         if found["part"] == "delta":
             yield {**found, "part": "tuning"}
@@ -80,29 +80,39 @@ def _training_rows(config: Config, seed: int) -> Iterator[Row]:
 
 def _runs(config: Config, scene: Scene, cells: Sequence[Cell]) -> Iterator[Row]:
     """Trains every cell; what two parts share is trained once."""
-    seed, known = scene.seed, {}
+    runs, found = config.runs, {}
     for scheme in dict.fromkeys(cell.scheme for cell in cells):
-        picked = select(scene.samples, scene.task, scheme, seed)
-        yield from _pair_rows(scene, picked, part="pairs", scheme=scheme, seed=seed)
+        picked = select(scene.samples, scene.task, scheme, scene.seed)
+        yield from _pair_rows(scene, picked, scheme)
         pairs = make_pairs(scene, picked)
-        for cell in cells:
-            if cell.scheme != scheme:
-                continue
+        for cell in (cell for cell in cells if cell.scheme == scheme):
             same = replace(cell, part="")
-            if same not in known:
-                known[same] = train_cell(scene, pairs, cell, config.runs)
-            keys = {
-                "part": cell.part, "scheme": scheme, "loss": cell.loss,
-                "delta": cell.delta, "strength": cell.strength, "seed": seed,
-            }  # fmt: skip
-            yield from ({**one, **keys} for one in known[same].rows)
-            if cell.loss == "dpo" and cell.part == "delta":
-                params = known[same].params
-                for one in threshold_rows(scene, pairs, params, config.runs):
-                    yield {**one, "part": "threshold", "seed": seed}
+            if same not in found:
+                found[same] = train_cell(scene, pairs, cell, runs)
+            yield from (_named(cell, one, scene) for one in found[same].rows)
+            if cell == free(runs, "delta"):
+                params = found[same].params
+                for one in threshold_rows(scene, pairs, params, runs):
+                    yield {**one, "part": "threshold", "seed": scene.seed}
+    sweep = {
+        cell: found[replace(cell, part="")].rows
+        for cell in cells
+        if cell.part == "delta"
+    }
+    start = float(scene.held_utilities.mean())
+    for cell, one in equal_kl_rows(sweep, start, runs.steps):
+        yield _named(cell, one, scene)
 
 
-def _pair_rows(scene: Scene, picked: Picked, **keys: object) -> Iterator[Row]:
+def _named(cell: Cell, found: Row, scene: Scene) -> Row:
+    """The row with the keys of its cell and seed."""
+    keys = ("part", "scheme", "loss", "delta", "strength")
+    return {**found, **{key: getattr(cell, key) for key in keys}, "seed": scene.seed}
+
+
+def _pair_rows(scene: Scene, picked: Picked, scheme: str) -> Iterator[Row]:
+    """What the selected pairs are worth in true utility, and what they cost."""
+    keys = {"part": "pairs", "scheme": scheme, "seed": scene.seed}
     rows, utilities = range(len(picked.chosen)), scene.samples.utilities
     gap = utilities[rows, picked.chosen] - utilities[rows, picked.rejected]
     yield row("pair_gap", gap.mean(), **keys)

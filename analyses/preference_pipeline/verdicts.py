@@ -34,44 +34,11 @@ def _sweep(reader: Reader, form: str, part: str = "delta") -> dict[float, dict]:
     return found | {FREE: {**keys, "loss": "dpo"}}
 
 
-def at_equal_kl(paths: Mapping[Any, np.ndarray], start: float) -> dict[Any, float]:
-    """Utility of each run where all are as far from the reference.
-
-    Args:
-      paths: name -> [stops, 2] of KL and utility.
-      start: utility of the reference, at KL 0.
-
-    Returns:
-      name -> utility, linear between stops, at the least of the runs' largest KL.
-    """
-    target = min(path[:, 0].max() for path in paths.values())
-    found = {}
-    for name, path in paths.items():
-        points = np.vstack([[0.0, start], path])
-        points = points[np.argsort(points[:, 0], kind="stable")]
-        found[name] = float(np.interp(target, points[:, 0], points[:, 1]))
-    return found
-
-
 def _utilities(reader: Reader, form: str, rule: str, part: str) -> dict[float, list]:
     """Budget -> utility by seed under a matching rule."""
+    metric = "utility" if rule == STEPS else "utility_equal_kl"
     rows = _sweep(reader, form, part)
-    if rule == STEPS:
-        return {delta: _last(reader, "utility", **keys) for delta, keys in rows.items()}
-    paths = {
-        delta: columns(reader.by_seed("kl", **keys), reader.by_seed("utility", **keys))
-        for delta, keys in rows.items()
-    }
-    seeds = min(map(len, paths.values()))
-    prefix = "tuning " if part == "tuning" else ""
-    starts = reader.by_seed("utility", part=f"{prefix}reference")
-    found: dict[float, list] = {delta: [] for delta in rows}
-    for number in range(seeds):
-        start = float(starts[number][0])
-        own = {delta: path[number] for delta, path in paths.items()}
-        for delta, value in at_equal_kl(own, start).items():
-            found[delta].append(value)
-    return found
+    return {delta: _last(reader, metric, **keys) for delta, keys in rows.items()}
 
 
 def _interior_optimum(reader: Reader) -> Rows:
@@ -178,10 +145,12 @@ def quadratic(points: np.ndarray) -> tuple[float, bool, float]:
     """Curvature of the fit, whether its vertex is inside, and AIC(line) - AIC.
 
     Args:
-      points: [n, 2] of x and y, n at least 5.
+      points: [n, 2] of x and y; NaN, False, NaN where fewer than four x differ.
     """
     x, y = points.T
-    centre, scale = x.mean(), np.ptp(x) or 1.0
+    if len(np.unique(x)) < 4:
+        return np.nan, False, np.nan
+    centre, scale = x.mean(), np.ptp(x)
     z = (x - centre) / scale
     aic = []
     for degree in (1, 2):

@@ -1,0 +1,236 @@
+"""Figures of the study `preference_pipeline`, from its long-format table.
+
+Columns of analyses/tables/preference_pipeline.csv; a key that a row doesn't have is
+empty: `study, part, scheme, rejected, orders, loss, seed, step, side, candidates, tau,
+amount, delta, strength, metric, value`. The parts that are drawn, with their metrics:
+
+    matched       regret, pair_gap, mislabel, calls: scheme, rejected, candidates, tau
+    drift, scale, warp, length, saturation, ood, shared length
+                  regret: scheme, amount (strength of the distortion)
+    order bias    regret: scheme, orders, amount
+    ties          regret: scheme, rejected (the tie rule), amount
+    cycles        regret: scheme, amount
+    delta         utility, utility_equal_kl, drop_mean, win_rate: loss, delta
+    lambda        drop_q50, drop_q95: loss, delta, strength
+    linear        peak_drop: loss, delta, strength, step (the instance)
+    threshold     threshold: loss, delta
+    grid          utility: scheme, loss
+    control, base utility, duty, drop_q05, drop_q50, drop_q95: loss, delta
+
+A figure whose part the table lacks is left out. Intervals are 95 % Student-t intervals
+over seeds.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from figures._preference_runs import budget, grid, losses, quadratic, threshold
+from gradlab.plotting import loss_styles, paper_style
+from gradlab.plotting.style import DOUBLE_COLUMN, INK, MUTED, SMALL, new_figure
+from gradlab.plotting.trends import group_handles, plot_trends
+from gradlab.tables import check_study_table, seed_intervals, select
+
+DISTORTIONS = {
+    "drift": "zero drifts from call to call",
+    "scale": "scale differs by prompt",
+    "warp": "monotone warp by prompt",
+    "length": "bonus for a trait",
+    "shared length": "the same, judge too",
+    "saturation": "rounded and clipped",
+    "ood": "offset on one in six",
+}
+SCHEMES = (
+    "running winner", "both orders", "best of 3 votes", "max and min", "Swiss",
+    "round robin",
+)  # fmt: skip
+
+
+def draw(table: pd.DataFrame) -> dict[str, Figure]:
+    """All figures that the table has the parts for, by the suffix of their file.
+
+    Raises:
+      GradlabError: not a study table.
+    """
+    check_study_table(table, "the table of preference_pipeline")
+    figures: Mapping[str, tuple[set[str], Callable[[pd.DataFrame], Figure]]] = {
+        "calls": ({"matched"}, calls),
+        "pairs": ({"matched"}, pairs),
+        "distortions": (set(DISTORTIONS), distortions),
+        "judges": ({"order bias", "ties", "cycles"}, judges),
+        "budget": ({"delta"}, budget),
+        "threshold": ({"lambda", "linear"}, threshold),
+        "quadratic": ({"delta"}, quadratic),
+        "losses": ({"control", "delta"}, losses),
+        "grid": ({"grid", "pairs"}, grid),
+    }
+    parts = set(table["part"])
+    with paper_style():
+        return {
+            name: make(table)
+            for name, (needed, make) in figures.items()
+            if needed <= parts
+        }
+
+
+def _widest(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the number of candidates that has most noises."""
+    counts = rows.groupby("candidates")["tau"].nunique()
+    return select(rows, candidates=counts.idxmax())
+
+
+def _wide(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Means over seeds, a column for each metric."""
+    means = seed_intervals(rows, [*keys, "metric"])
+    return means.pivot_table(index=keys, columns="metric", values="value").reset_index()
+
+
+def calls(table: pd.DataFrame) -> Figure:
+    """Regret against judge calls, a panel per noise."""
+    rows = _widest(select(table, part="matched", metric=["regret", "calls"]))
+    rows = rows[~rows["rejected"].isin(["first loser", "last loser", "random other"])]
+    wide = _wide(rows, ["scheme", "tau"])
+    noises = sorted(wide["tau"].unique())
+    styles = loss_styles([*SCHEMES, "scores"])
+    fig = new_figure(DOUBLE_COLUMN, 2.45)
+    axes = np.atleast_1d(fig.subplots(1, len(noises), sharex=True, sharey=True))
+    for tau, ax in zip(noises, axes, strict=True):
+        own = select(wide, tau=tau)
+        scored = own[own["scheme"].str.startswith("scores")].sort_values("calls")
+        style = styles["scores"]
+        ax.plot(
+            scored["calls"], scored["regret"], color=style.color, marker=style.marker
+        )
+        for scheme in SCHEMES:
+            one, style = select(own, scheme=scheme), styles[scheme]
+            ax.plot(
+                one["calls"], one["regret"], color=style.color, marker=style.marker,
+                linestyle="", markersize=4.5,
+            )  # fmt: skip
+        ax.set_xscale("log", base=2)
+        ax.set_xticks([8, 16, 32], ["8", "16", "32"])
+        ax.set_title(f"noise {tau:g} sd")
+        ax.set_ylim(bottom=0)
+    axes[0].set_ylabel("regret of the chosen (sd)")
+    axes[len(axes) // 2].set_xlabel("judge calls per prompt (scores: 1, 2, 4 each)")
+    handles, labels = group_handles([*SCHEMES, "scores"], styles)
+    for handle in handles[:-1]:
+        handle.set_linestyle("")
+    fig.legend(handles, labels, loc="outside lower center", ncols=7, columnspacing=1)
+    return fig
+
+
+def pairs(table: pd.DataFrame) -> Figure:
+    """Pair gap against the share of pairs with the worse one chosen."""
+    rows = _widest(select(table, part="matched"))
+    tau = sorted(rows["tau"].unique())[len(set(rows["tau"])) // 2]
+    wide = _wide(select(rows, tau=tau), ["scheme", "rejected"])
+    wide = wide[wide["scheme"] != "random pair"].reset_index(drop=True)
+    names = [
+        f"{scheme}, {other}" for scheme, other in wide[["scheme", "rejected"]].values
+    ]
+    styles = loss_styles(names)
+    fig = new_figure(DOUBLE_COLUMN, 2.7)
+    ax = fig.add_subplot()
+    for name, one in zip(names, wide.to_dict("records"), strict=True):
+        style = styles[name]
+        hollow = "white" if one["rejected"] not in ("lowest", "second pass") else None
+        ax.plot(
+            100 * one["mislabel"], one["pair_gap"], color=style.color, linestyle="",
+            marker=style.marker, markersize=5, markerfacecolor=hollow or style.color,
+        )  # fmt: skip
+    ax.set_xlabel(f"pairs with the worse one chosen (%), noise {tau:g} sd")
+    ax.set_ylabel("utility, chosen less rejected (sd)")
+    ax.set_xlim(left=-0.4)
+    fig.legend(
+        ax.get_lines(), names, loc="outside right upper", title="chosen by, rejected",
+        title_fontsize=7, alignment="left",
+    )  # fmt: skip
+    return fig
+
+
+def distortions(table: pd.DataFrame) -> Figure:
+    """Regret of scoring less that of comparing, against the distortion's strength."""
+    rows = select(table, part=list(DISTORTIONS), metric="regret")
+    keys = ["part", "amount", "seed"]
+    wide = rows.pivot_table(index=keys, columns="scheme", values="value").reset_index()
+    wide["value"] = wide["scores x 1"] - wide["max and min"]
+    trends, groups = seed_intervals(wide, ["part", "amount"]), list(DISTORTIONS)
+    styles = loss_styles(groups)
+    fig = new_figure(DOUBLE_COLUMN, 2.6)
+    ax = fig.add_subplot()
+    plot_trends(trends, x="amount", group="part", groups=groups, styles=styles, ax=ax)
+    for group in groups:
+        line = select(trends, part=group).sort_values("amount")
+        for place in zero_crossings(line["amount"], line["value"]):
+            ax.plot(
+                place, 0, "o", color=styles[group].color, markersize=7, zorder=4,
+                markerfacecolor="none",
+            )  # fmt: skip
+    ax.set_xlabel("strength of the distortion (sd of utility; saturation: step)")
+    ax.set_ylabel("regret: scores less comparisons (sd)")
+    ax.set_yscale("symlog", linthresh=0.2)
+    ax.set_yticks([-0.5, -0.2, -0.1, 0, 0.1, 0.2, 0.5, 1])
+    ax.set_yticklabels(["−0.5", "−0.2", "−0.1", "0", "0.1", "0.2", "0.5", "1"])
+    ax.minorticks_off()
+    handles, _ = group_handles(groups, styles)
+    labels = list(DISTORTIONS.values())
+    fig.legend(
+        handles, labels, loc="outside right upper", title="scores", alignment="left"
+    )
+    return fig
+
+
+def zero_crossings(x: pd.Series, y: pd.Series) -> list[float]:
+    """Where the line through the points crosses 0.
+
+    Example:
+      >>> zero_crossings(pd.Series([0.0, 1.0, 2.0]), pd.Series([-1.0, 1.0, 2.0]))
+      [0.5]
+    """
+    at, height = x.to_numpy(float), y.to_numpy(float)
+    found = []
+    for k in np.flatnonzero(height[:-1] * height[1:] < 0):
+        share = height[k] / (height[k] - height[k + 1])
+        found.append(float(at[k] + share * (at[k + 1] - at[k])))
+    return found
+
+
+def judges(table: pd.DataFrame) -> Figure:
+    """What order bias, ties and an intransitive part cost."""
+    fig = new_figure(DOUBLE_COLUMN, 2.5)
+    axes = fig.subplots(1, 3, sharey=True)
+    panels = (
+        ("order bias", "orders", {"scheme": "running winner"}, "order bias (sd)", {
+            "fixed": "champion first", "random": "random order", "both": "both orders",
+        }),
+        ("ties", "rejected", {"scheme": "running winner"}, "tie below (sd)", {
+            "keep": "keeps the champion", "coin": "coin", "ask": "asks again",
+        }),
+        ("cycles", "scheme", {}, "intransitive part (sd)", {
+            "running winner": "running winner", "max and min": "max and min",
+            "round robin": "round robin",
+        }),
+    )  # fmt: skip
+    for ax, (part, group, keys, title, names) in zip(axes, panels, strict=True):
+        rows = select(table, part=part, metric="regret", **keys)
+        _panel(ax, seed_intervals(rows, [group, "amount"]), group, names)
+        ax.set_xlabel(title)
+    axes[0].set_ylabel("regret of the chosen (sd)")
+    axes[0].set_ylim(bottom=0)
+    return fig
+
+
+def _panel(ax: Axes, trends: pd.DataFrame, group: str, names: Mapping[str, str]):
+    shown = [name for name in names if name in set(trends[group])]
+    styles = loss_styles(names)
+    plot_trends(trends, x="amount", group=group, groups=shown, styles=styles, ax=ax)
+    handles: list[Line2D] = group_handles(shown, styles)[0]
+    ax.legend(
+        handles, [names[name] for name in shown], loc="lower right", fontsize=SMALL,
+        labelcolor=INK, edgecolor=MUTED,
+    )  # fmt: skip
