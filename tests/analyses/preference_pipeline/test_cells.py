@@ -33,7 +33,7 @@ def value(cell) -> np.ndarray:
     ("label", "spec"),
     [
         ("dpo", "dpo(beta=0.1)"),
-        ("dpo + 0.05*mle", "dpo(beta=0.1) + 0.05*mle"),
+        ("dpo + 0.1*mle", "dpo(beta=0.1) + 0.1*mle"),
         ("dpop(lam=50)", "dpop(beta=0.1, lam=50)"),
         ("simpo", "simpo"),
         ("ipo", "ipo"),
@@ -53,12 +53,14 @@ def test_no_budget_is_dpo_whatever_lambda():
         np.testing.assert_allclose(value(cell), value(by_label("dpo")), rtol=1e-6)
 
 
-@pytest.mark.parametrize("base", RUNS.other_bases)
-def test_units_are_the_weight_of_the_base_at_the_reference(base):
+@pytest.mark.parametrize(("spec", "unit"), [("dpo(beta=0.1)", 0.05), ("ipo", 10.0)])
+def test_units_are_the_weight_of_the_base_at_the_reference(spec, unit):
     pairs = replace(PAIRS, ref_chosen=PAIRS.chosen, ref_rejected=PAIRS.rejected)
-    found = token_weights(base.spec, pairs)
-    mean = float(np.abs(np.asarray(found.chosen).sum(-1)).mean())
-    assert base.unit == pytest.approx(mean, rel=9)  # the order of magnitude
+    found = np.asarray(token_weights(spec, pairs).chosen)
+    assert float(-found.min()) == pytest.approx(unit, rel=1e-5)
+    given = {base.spec: base.unit for base in RUNS.other_bases}
+    given["dpo(beta=0.1)"] = budgeted(RUNS, "outside", 1.0, 1.0).lam
+    assert given[spec] == pytest.approx(unit)
 
 
 def test_all_cells_of_a_part_differ():
