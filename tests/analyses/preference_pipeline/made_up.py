@@ -126,10 +126,11 @@ def _run(cell: Cell, seed: int, sign: float) -> dict[str, float]:
     """A fall that the budget limits; utility is best at a fall of two nats."""
     fall = 10.0
     if cell.delta != FREE and cell.strength:
-        fall = cell.delta + (sign < 0) * 15 + 4 / (1 + 16 * cell.strength)
+        fall = cell.delta + 4 / (1 + 16 * cell.strength)
     if cell.gamma:
         fall = -1.0 if sign > 0 else 5.0
     noise = _noise(seed)
+    through = (15 + cell.strength) * (sign < 0 and cell.delta != FREE)
     pairwise = 0.1 * sign * (cell.scheme == "extremes" and cell.part == "grid")
     budget = 0.1 * sign * (cell.delta != FREE and cell.part == "grid")
     worth = 0.8 - sign * 0.005 * (fall - 2) ** 2 * (cell.part != "grid")
@@ -142,7 +143,7 @@ def _run(cell: Cell, seed: int, sign: float) -> dict[str, float]:
         "drop_mean": fall / 2,
         "drop_q05": fall / 4 - 1,
         "drop_q50": fall / 2 + noise,
-        "drop_q95": fall + noise,
+        "drop_q95": fall + through + noise,
         "fallen": 0.0 if fall < 0 else 0.6 + noise,
         "margin_right": 0.9 + noise,
     }
