@@ -95,29 +95,17 @@ def linear_rows(config: Config, seed: int) -> Iterator[Row]:
     pairs = [draw_pair(rng) for _ in range(config.instances)]
     for form in FORMS:
         keys = {"part": "linear", "loss": form, "seed": seed}
-        kappa, rejected, lam = (
-            np.concatenate(
-                [np.broadcast_to(value(pair), FACTORS.shape) for pair in pairs]
-            )
-            for value in (
-                lambda pair: pair.kappa,
-                lambda pair: pair.rejected,
-                lambda pair, form=form: FACTORS * pair.threshold(form),
-            )
-        )
-        peak, last = (
-            np.asarray(found).reshape(len(pairs), -1)
-            for found in peak_drop(form, *map(jnp.asarray, (kappa, rejected, lam)))
-        )
-        for number, pair in enumerate(pairs):
-            held = peak[number] <= DELTA + HOLD
+        kappa = np.repeat([pair.kappa for pair in pairs], len(FACTORS))
+        rejected = np.repeat([pair.rejected for pair in pairs], len(FACTORS))
+        lam = np.concatenate([FACTORS * pair.threshold(form) for pair in pairs])
+        peak, _ = peak_drop(form, *map(jnp.asarray, (kappa, rejected, lam)))
+        for number, own in enumerate(np.asarray(peak).reshape(len(pairs), -1)):
+            held = own <= DELTA + HOLD
             found = FACTORS[held.argmax()] if held.any() else np.nan
             yield row("transition", found, step=number, **keys)
-            yield row("kappa", pair.kappa, step=number, **keys)
-            for metric, values in (("peak_drop", peak), ("last_drop", last)):
-                for factor, value in zip(
-                    FACTORS[SHOWN], values[number][SHOWN], strict=True
-                ):
-                    yield row(
-                        metric, value, step=number, strength=factor, delta=DELTA, **keys
-                    )
+            yield row("kappa", pairs[number].kappa, step=number, **keys)
+            for factor, value in zip(FACTORS[SHOWN], own[SHOWN], strict=True):
+                yield row(
+                    "peak_drop", value, step=number, strength=factor, delta=DELTA,
+                    **keys,
+                )  # fmt: skip

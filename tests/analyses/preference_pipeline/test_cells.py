@@ -15,7 +15,8 @@ from analyses.preference_pipeline.cells import (
 )
 from analyses.preference_pipeline.config import Config, Runs
 from analyses.preference_pipeline.equal_kl import at_equal_kl
-from gradlab.losses import random_pairs, resolve, token_weights
+from gradlab.gradients import token_weights
+from gradlab.losses import random_pairs, resolve
 
 RUNS = Runs()
 PAIRS = random_pairs(0, batch=6)
