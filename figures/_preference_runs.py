@@ -157,15 +157,15 @@ def _decoder_threshold(table: pd.DataFrame, ax: Axes, styles) -> None:
                 linestyle="-" if metric == "drop_q95" else ":", marker=style.marker,
             )  # fmt: skip
     limits = select(table, part="threshold", metric="threshold", loss=list(FORMS))
-    limits = limits[limits["value"] > 0]
-    for form, value in limits.groupby("loss")["value"].median().items():
+    largest = limits.groupby(["loss", "seed"])["value"].max()
+    for form, value in largest[largest > 0].groupby("loss").median().items():
         ax.axvline(value, color=styles[str(form)].color, linestyle="--", linewidth=0.8)
     ax.axhline(float(rows["delta"].iloc[0]), color=MUTED, linewidth=0.6)
     ax.set_xscale("log", base=4)
     ticks = sorted(rows["strength"].unique())
     ax.set_xticks(ticks, [_fraction(tick) for tick in ticks])
     ax.minorticks_off()
-    ax.set_xlabel("lambda (units: see text); dashed: threshold")
+    ax.set_xlabel("lambda in its unit (dashed: threshold)")
     ax.set_ylabel("fall of the chosen (nats)")
     ax.set_title("decoder: 95th percentile, median (dotted)")
 

@@ -44,6 +44,7 @@ DISTORTIONS = {
     "saturation": "rounded and clipped",
     "ood": "offset on one in six",
 }
+TAILS = ("tail up", "tail down")  # of the scores' noise
 SCHEMES = (
     "running winner", "both orders", "best of 3 votes", "max and min", "Swiss",
     "round robin",
@@ -95,16 +96,18 @@ def calls(table: pd.DataFrame) -> Figure:
     rows = rows[~rows["rejected"].isin(["first loser", "last loser", "random other"])]
     wide = _wide(rows, ["scheme", "tau"])
     noises = sorted(wide["tau"].unique())
-    styles = loss_styles([*SCHEMES, "scores"])
+    styles = loss_styles([*SCHEMES, *TAILS])
     fig = new_figure(DOUBLE_COLUMN, 2.45)
     axes = np.atleast_1d(fig.subplots(1, len(noises), sharex=True, sharey=True))
     for tau, ax in zip(noises, axes, strict=True):
         own = select(wide, tau=tau)
-        scored = own[own["scheme"].str.startswith("scores")].sort_values("calls")
-        style = styles["scores"]
-        ax.plot(
-            scored["calls"], scored["regret"], color=style.color, marker=style.marker
-        )
+        for tail in TAILS:
+            scored = own[own["scheme"].str.endswith(f", {tail}")].sort_values("calls")
+            style = styles[tail]
+            ax.plot(
+                scored["calls"], scored["regret"], color=style.color,
+                marker=style.marker, linestyle=style.dashes,
+            )  # fmt: skip
         for scheme in SCHEMES:
             one, style = select(own, scheme=scheme), styles[scheme]
             ax.plot(
@@ -117,10 +120,11 @@ def calls(table: pd.DataFrame) -> Figure:
         ax.set_ylim(bottom=0)
     axes[0].set_ylabel("regret of the chosen (sd)")
     axes[len(axes) // 2].set_xlabel("judge calls per prompt (scores: 1, 2, 4 each)")
-    handles, labels = group_handles([*SCHEMES, "scores"], styles)
-    for handle in handles[:-1]:
+    handles, labels = group_handles([*SCHEMES, *TAILS], styles)
+    for handle in handles[: len(SCHEMES)]:
         handle.set_linestyle("")
-    fig.legend(handles, labels, loc="outside lower center", ncols=7, columnspacing=1)
+    labels[len(SCHEMES) :] = [f"scores, {tail}" for tail in TAILS]
+    fig.legend(handles, labels, loc="outside lower center", ncols=4)
     return fig
 
 
@@ -158,11 +162,23 @@ def distortions(table: pd.DataFrame) -> Figure:
     rows = select(table, part=list(DISTORTIONS), metric="regret")
     keys = ["part", "amount", "seed"]
     wide = rows.pivot_table(index=keys, columns="scheme", values="value").reset_index()
-    wide["value"] = wide["scores x 1"] - wide["max and min"]
-    trends, groups = seed_intervals(wide, ["part", "amount"]), list(DISTORTIONS)
-    styles = loss_styles(groups)
-    fig = new_figure(DOUBLE_COLUMN, 2.6)
-    ax = fig.add_subplot()
+    groups, styles = list(DISTORTIONS), loss_styles(DISTORTIONS)
+    fig = new_figure(DOUBLE_COLUMN, 2.7)
+    axes = fig.subplots(1, 2, sharey=True)
+    for ax, tail in zip(axes, TAILS, strict=True):
+        gain = wide[f"scores x 1, {tail}"] - wide["max and min"]
+        trends = seed_intervals(wide.assign(value=gain), ["part", "amount"])
+        _with_crossings(ax, trends, groups, styles)
+        ax.set_title(f"scores' noise: {tail}")
+        ax.set_xlabel("strength (sd of utility)")
+    axes[0].set_ylabel("regret: scores less comparisons (sd)")
+    handles, _ = group_handles(groups, styles)
+    fig.legend(handles, list(DISTORTIONS.values()), loc="outside lower center", ncols=4)
+    return fig
+
+
+def _with_crossings(ax: Axes, trends: pd.DataFrame, groups: list[str], styles) -> None:
+    """The lines of a panel, a ring wherever one crosses 0."""
     plot_trends(trends, x="amount", group="part", groups=groups, styles=styles, ax=ax)
     for group in groups:
         line = select(trends, part=group).sort_values("amount")
@@ -171,18 +187,6 @@ def distortions(table: pd.DataFrame) -> Figure:
                 place, 0, "o", color=styles[group].color, markersize=7, zorder=4,
                 markerfacecolor="none",
             )  # fmt: skip
-    ax.set_xlabel("strength of the distortion (sd of utility; saturation: step)")
-    ax.set_ylabel("regret: scores less comparisons (sd)")
-    ax.set_yscale("symlog", linthresh=0.2)
-    ax.set_yticks([-0.5, -0.2, -0.1, 0, 0.1, 0.2, 0.5, 1])
-    ax.set_yticklabels(["−0.5", "−0.2", "−0.1", "0", "0.1", "0.2", "0.5", "1"])
-    ax.minorticks_off()
-    handles, _ = group_handles(groups, styles)
-    labels = list(DISTORTIONS.values())
-    fig.legend(
-        handles, labels, loc="outside right upper", title="scores", alignment="left"
-    )
-    return fig
 
 
 def zero_crossings(x: pd.Series, y: pd.Series) -> list[float]:

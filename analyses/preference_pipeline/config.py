@@ -64,9 +64,9 @@ class Task:
     fit_updates: int = 300
     fit_batch: int = 64
     fit_rate: float = 3e-3
-    prompts: int = 256
+    prompts: int = 192
     candidates: int = 8
-    held: int = 384
+    held: int = 256
     tau: float = 0.25
     bonus: float = 1.0
 
@@ -125,7 +125,7 @@ class Runs:
     """
 
     steps: int = 150
-    stops: Sequence[int] = (50, 100, 150)
+    stops: Sequence[int] = (15, 50, 150)
     batch: int = 16
     rate: float = 1e-4
     beta: float = 0.1
@@ -168,7 +168,7 @@ class Config:
     task: Task = Task()
     runs: Runs = Runs()
     draws: int = 10_000
-    time_limit: float = 780.0
+    time_limit: float = 800.0
     quick_compile: bool = False
 
     @classmethod
@@ -202,7 +202,7 @@ class Config:
                 candidates=16, held=512,
             ),
             runs=Runs(
-                steps=1000, stops=(100, 300, 600, 1000), batch=32, rate=3e-4,
+                steps=1000, stops=(30, 100, 300, 1000), batch=32, rate=3e-4,
                 drops=("token_mean", "tokenwise"),
                 schemes=("extremes", "scores", "scores_ood", "champion", "random"),
             ),

@@ -13,6 +13,8 @@ import numpy as np
 
 Orders = Literal["fixed", "random", "both"]
 Ties = Literal["keep", "coin", "ask"]
+Tail = Literal["up", "down"]
+TAILS: tuple[Tail, ...] = ("up", "down")
 DISTORTIONS = ("drift", "scale", "warp", "length", "saturation", "ood")
 WIDEST = 2.0  # a saturated scorer tells no utilities beyond +-2 sd apart
 
@@ -146,22 +148,27 @@ def scores(
     rng: np.random.Generator,
     *,
     repeats: int = 1,
+    tail: Tail = "up",
     distortion: str = "",
     strength: float = 0.0,
 ) -> np.ndarray:
     """[N, M] absolute scores; of two, the difference has the pairwise judge's noise.
 
-    Gumbel noise of scale tau makes score differences logistic of scale tau.
+    Gumbel noise of scale tau makes score differences logistic of scale tau, whichever
+    way its heavy tail points. Upwards, a lucky candidate is easily taken for the best;
+    downwards, an unlucky one for the worst.
 
     Args:
       pools: of candidates.
       tau: scale of the noise.
       rng: of the noise and of the distortion.
       repeats: scores per candidate, averaged.
+      tail: where the noise has its heavy tail.
       distortion: one of `DISTORTIONS`, or none.
       strength: of the distortion, in units of utility where it has one.
     """
     noise = tau * rng.gumbel(size=(repeats, *pools.shape)).mean(axis=0)
+    noise = noise if tail == "up" else -noise
     if distortion == "saturation" and strength:
         # The scorer rounds what it sees, noise included.
         seen = np.clip(pools.utilities + noise, -WIDEST, WIDEST)

@@ -28,14 +28,14 @@ OPTIMISER = OPTIMISERS["adam"]
 
 @dataclass(frozen=True)
 class Found:
-    """A run's rows and its last policy.
+    """A run's rows and its policies.
 
     Attributes:
-      params: after the last step.
+      policies: parameters after each stop.
       rows: of the table, without the keys of cell and seed.
     """
 
-    params: Params
+    policies: dict[int, Params]
     rows: list[Row]
 
 
@@ -93,7 +93,7 @@ def train_cell(scene: Scene, pairs: Pairs, cell: Cell, runs: Runs) -> Found:
     order = jnp.asarray(epochs(len(pairs.data), runs.steps, runs.batch, rng))
     params = scene.reference.params
     carry = (params, OPTIMISER(cell.rate).init(params))
-    rows, duties, begin = [], [], 0
+    rows, duties, policies, begin = [], [], {}, 0
     for stop in runs.stops:
         carry, duty = _advance(
             scene.logps_fn, carry, (pairs.data, pairs.logps), order[begin:stop],
@@ -101,10 +101,10 @@ def train_cell(scene: Scene, pairs: Pairs, cell: Cell, runs: Runs) -> Found:
         )  # fmt: skip
         duties.append((stop - begin) * float(duty))
         rows += [replace_step(found, stop) for found in _generated(scene, carry[0])]
-        begin = stop
+        policies[stop], begin = carry[0], stop
     rows.append(row("duty", sum(duties) / begin, step=begin))
     found = _fallen(scene, pairs, carry[0], cell)
-    return Found(carry[0], rows + [replace_step(one, begin) for one in found])
+    return Found(policies, rows + [replace_step(one, begin) for one in found])
 
 
 def replace_step(found: Row, step: int) -> Row:

@@ -5,6 +5,7 @@ Metrics, means over the pools of a seed: `best_rate` (the chosen one is the best
 `mislabel` (share of pairs with the worse one chosen), `calls`.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -13,6 +14,7 @@ from analyses.common.rows import Row, row
 from analyses.preference_pipeline.config import Judging
 from analyses.preference_pipeline.judges import (
     DISTORTIONS,
+    TAILS,
     Judge,
     Pools,
     compare,
@@ -80,12 +82,14 @@ def _every_scheme(
     yield max_and_min(one), {"scheme": "max and min", **lowest}
     yield swiss(one, rng), {"scheme": "Swiss", **lowest}
     yield round_robin(one), {"scheme": "round robin", **lowest}
-    for repeats in config.repeats:
-        given = scores(pools, tau, rng, repeats=repeats)
-        for rule in ("lowest", "random other"):
-            if rule == "lowest" or repeats == 1:
-                picked = by_scores(given, rng, rejected=rule, repeats=repeats)
-                yield picked, {"scheme": f"scores x {repeats}", "rejected": rule}
+    for repeats, tail in itertools.product(config.repeats, TAILS):
+        given = scores(pools, tau, rng, repeats=repeats, tail=tail)
+        scheme = f"scores x {repeats}, tail {tail}"
+        picked = by_scores(given, rng, repeats=repeats)
+        yield picked, {"scheme": scheme, **lowest}
+        if repeats == 1:
+            picked = by_scores(given, rng, rejected="random other")
+            yield picked, {"scheme": scheme, "rejected": "random other"}
     picked = random_pair(*pools.shape, rng)
     yield picked, {"scheme": "random pair", "rejected": "random other"}
 
@@ -145,15 +149,17 @@ def _distortions(pools: Pools, config: Judging, rng, seed: int) -> Iterator[Row]
             taste = strength if name == "shared length" else 0.0
             answers = compare(pools, Judge(config.tau, taste=taste), rng)
             kind = "length" if name == "shared length" else name
-            given = scores(pools, config.tau, rng, distortion=kind, strength=strength)
             pairwise = max_and_min(answers)
-            scored = by_scores(given, rng)
             yield from _metrics(pools, pairwise, scheme="max and min", **keys)
-            yield from _metrics(pools, scored, scheme="scores x 1", **keys)
-            one = running_winner(answers, rng, rejected="second pass")
-            yield from _metrics(pools, one, scheme="running winner", **keys)
-            found = gap_matched_regret(pools, scored, pairwise)
-            yield row("matched_regret_gain", found, **keys)
+            for tail in TAILS:
+                given = scores(
+                    pools, config.tau, rng, tail=tail, distortion=kind,
+                    strength=strength,
+                )  # fmt: skip
+                scored, scheme = by_scores(given, rng), f"scores x 1, tail {tail}"
+                yield from _metrics(pools, scored, scheme=scheme, **keys)
+                found = gap_matched_regret(pools, scored, pairwise)
+                yield row("matched_regret_gain", found, scheme=scheme, **keys)
 
 
 def gap_matched_regret(pools: Pools, one: Picked, other: Picked) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from analyses.common.reading import Reader, columns
-from analyses.preference_pipeline.judges import DISTORTIONS
+from analyses.preference_pipeline.judges import DISTORTIONS, TAILS
 
 Rows = Iterator[dict[str, Any]]
 STRENGTHS = (0.5, 1.0)  # of distortions, in sd of utility
@@ -27,46 +27,46 @@ def _gains(reader: Reader, one: Mapping, other: Mapping, metric: str, **keys):
 
 
 def _distorted(reader: Reader) -> Rows:
-    scored, compared = {"scheme": "scores x 1"}, {"scheme": "max and min"}
-    for name, strength in itertools.product((*DISTORTIONS, "shared length"), STRENGTHS):
+    compared, parts = {"scheme": "max and min"}, (*DISTORTIONS, "shared length")
+    for name, strength, tail in itertools.product(parts, STRENGTHS, TAILS):
+        scored = {"scheme": f"scores x 1, tail {tail}"}
         keys = {"part": name, "amount": strength}
-        setting = f"{name}, strength {strength:g}"
+        setting = f"{name}, strength {strength:g}, scores' tail {tail}"
         regret = _gains(reader, scored, compared, "regret", **keys)
         yield reader.judge("S3.1a", setting, regret)
         wrong = _gains(reader, scored, compared, "mislabel", **keys)
         yield reader.judge("S3.1b", setting, wrong)
-        matched = reader.by_seed("matched_regret_gain", **keys)
+        matched = reader.by_seed("matched_regret_gain", **keys, **scored)
         yield reader.judge("S3.1c", setting, [float(x[0]) for x in matched])
 
 
 def _matched(reader: Reader) -> Rows:
     judging = reader.config.judging
-    scored = {"scheme": "scores x 1", "rejected": "lowest"}
-    for tau in sorted({judging.tau, *judging.other_taus}):
+    noises = sorted({judging.tau, *judging.other_taus})
+    for tau, tail in itertools.product(noises, TAILS):
+        scored = {"scheme": f"scores x 1, tail {tail}", "rejected": "lowest"}
         keys = {"part": "matched", "candidates": judging.candidates, "tau": tau}
-        setting = f"M = {judging.candidates}, noise {tau:g}"
+        setting = f"M = {judging.candidates}, noise {tau:g}, scores' tail {tail}"
         gain = _gains(reader, scored, {"scheme": "max and min"}, "regret", **keys)
         yield reader.judge("S3.1d", setting, gain)
         winner = {"scheme": "running winner", "rejected": "last loser"}
         found = _gains(reader, winner, scored, "best_rate", **keys)
         yield reader.judge("S3.9a", setting, found)
-        for name, other in (
-            ("scores, lowest", scored),
-            (
-                "running winner, second pass",
-                {"scheme": "running winner", "rejected": "second pass"},
-            ),
-        ):
-            gap = _gains(reader, other, winner, "pair_gap", **keys)
-            yield reader.judge("S3.9b", f"{setting}, {name}", gap)
+        gap = _gains(reader, scored, winner, "pair_gap", **keys)
+        yield reader.judge("S3.9b", f"{setting}, scores", gap)
+        if tail == TAILS[0]:
+            second = {"scheme": "running winner", "rejected": "second pass"}
+            gap = _gains(reader, second, winner, "pair_gap", **keys)
+            setting = f"M = {judging.candidates}, noise {tau:g}, second pass"
+            yield reader.judge("S3.9b", setting, gap)
 
 
 def _at_equal_calls(reader: Reader) -> Rows:
     judging = reader.config.judging
-    for tau, (name, rule) in itertools.product(NOISES, RANKINGS.items()):
+    for tau, (name, rule), tail in itertools.product(NOISES, RANKINGS.items(), TAILS):
         keys = {"part": "matched", "candidates": judging.candidates, "tau": tau}
         who = {"scheme": name, "rejected": rule}
-        setting = f"noise {tau:g}, {name}"
+        setting = f"noise {tau:g}, {name}, scores' tail {tail}"
         for claim, metric in (("S3.2a", "regret"), ("S3.2b", "mislabel")):
             calls = reader.by_seed("calls", **keys, **who)
             own = reader.by_seed(metric, **keys, **who)
@@ -76,7 +76,7 @@ def _at_equal_calls(reader: Reader) -> Rows:
                     reader.by_seed(metric, **keys, **scored),
                 )
                 for scored in (
-                    {"scheme": f"scores x {k}", "rejected": "lowest"}
+                    {"scheme": f"scores x {k}, tail {tail}", "rejected": "lowest"}
                     for k in judging.repeats
                 )
             ]

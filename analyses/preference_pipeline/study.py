@@ -91,8 +91,7 @@ def _runs(config: Config, scene: Scene, cells: Sequence[Cell]) -> Iterator[Row]:
                 found[same] = train_cell(scene, pairs, cell, runs)
             yield from (_named(cell, one, scene) for one in found[same].rows)
             if cell == free(runs, "delta"):
-                params = found[same].params
-                for one in threshold_rows(scene, pairs, params, runs):
+                for one in threshold_rows(scene, pairs, found[same].policies, runs):
                     yield {**one, "part": "threshold", "seed": scene.seed}
     sweep = {
         cell: found[replace(cell, part="")].rows

@@ -1,6 +1,6 @@
 """What lambda would just hold the budget in the decoder, to first order.
 
-On the set V of pairs that are beyond the budget at the end of a DPO run, a step of DPO
+On the set V of pairs that are beyond the budget at some step of a DPO run, DPO's next
 moves the sum of their chosen log-probabilities by <S_V, g>, with S_V the sum of their
 score gradients and g DPO's descent direction on all pairs. A penalty adds
 
@@ -10,7 +10,7 @@ with w = beta sigma(-m) of each pair. The smallest lambda is where the sum is no
 negative. It holds for plain gradient steps; Adam's scaling is left out.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import jax
@@ -47,38 +47,50 @@ def _inner(one: Params, other: Params) -> float:
 
 
 def threshold_rows(
-    scene: Scene, pairs: Pairs, params: Params, runs: Runs
+    scene: Scene, pairs: Pairs, policies: Mapping[int, Params], runs: Runs
 ) -> Iterator[Row]:
-    """Thresholds at the end of the DPO run; NaN where no pair is beyond the budget.
+    """Thresholds along the DPO run, whose weights fade as its margins grow.
+
+    Args:
+      scene: with the model.
+      pairs: of the run.
+      policies: parameters after some of its steps.
+      runs: with the budget of the sweep of lambda.
 
     Yields:
-      threshold: keys loss (bcr_added, bcr_inside: lambda; dpo + mle: gamma, with the
-      budget 0) and delta, in the units of `strength`.
+      threshold: at each step; 0 where DPO raises the mean of V, or V is empty. Keys
+      loss (bcr_added, bcr_inside: lambda; mle: gamma, with the budget 0) and delta, in
+      the units of `strength`.
     """
+    for step, params in policies.items():
+        for found in _thresholds(scene, pairs, params, runs):
+            yield {**found, "step": step}
+
+
+def _thresholds(
+    scene: Scene, pairs: Pairs, params: Params, runs: Runs
+) -> Iterator[Row]:
     ratios = np.asarray(log_ratios(scene.logps_fn, params, pairs.data, pairs.logps))
     weight = runs.beta / (1 + np.exp(runs.beta * (ratios[0] - ratios[1])))
-    count = len(weight)
-    mask = pairs.data.mask(scene.width)
+    none, mask = np.zeros(len(weight)), pairs.data.mask(scene.width)
 
     def score(chosen: np.ndarray, rejected: np.ndarray) -> Params:
-        weights = jnp.asarray(np.stack([chosen, rejected]) / count, jnp.float32)
+        weights = jnp.asarray(np.stack([chosen, rejected]) / len(weight), jnp.float32)
         return _score(scene.logps_fn, params, pairs.data, mask, weights)
 
-    none = np.zeros(count)
-    descent = score(weight, -weight)
-    unit = runs.beta / 2
+    descent, unit = score(weight, -weight), runs.beta / 2
     for delta, names in ((runs.delta, ("bcr_added", "bcr_inside")), (0.0, ("mle",))):
         beyond = (-ratios[0] > delta).astype(float)
         fallen = score(beyond, none)
-        push = -_inner(fallen, descent)
+        push = max(0.0, -_inner(fallen, descent))
         # The likelihood term pulls on all pairs, a budget on those beyond it.
         pulls = {
             "bcr_added": (beyond, unit),
             "bcr_inside": (beyond * weight, 1.0),
-            "mle": (np.ones(count), unit),
+            "mle": (np.ones(len(weight)), unit),
         }
         for name in names:
             weights, own_unit = pulls[name]
             pull = _inner(fallen, score(weights, none)) * own_unit
-            found = max(0.0, push) / pull if beyond.any() and pull > 0 else np.nan
+            found = push / pull if push and pull > 0 else 0.0
             yield row("threshold", found, loss=name, delta=delta)

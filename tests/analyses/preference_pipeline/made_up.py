@@ -9,7 +9,7 @@ import pandas as pd
 from analyses.common.rows import Row, row
 from analyses.preference_pipeline.cells import FREE, Cell, grid_cells, sweep_cells
 from analyses.preference_pipeline.config import Config
-from analyses.preference_pipeline.judges import DISTORTIONS
+from analyses.preference_pipeline.judges import DISTORTIONS, TAILS
 from analyses.preference_pipeline.rows import make_table
 
 SCHEMES = {
@@ -17,9 +17,9 @@ SCHEMES = {
     ("running winner", "random other"): 7, ("running winner", "second pass"): 11,
     ("best of 3 votes", "second pass"): 33, ("both orders", "second pass"): 22,
     ("max and min", "lowest"): 10, ("Swiss", "lowest"): 16,
-    ("round robin", "lowest"): 28, ("scores x 1", "lowest"): 8,
-    ("scores x 1", "random other"): 8, ("scores x 2", "lowest"): 16,
-    ("scores x 4", "lowest"): 32, ("random pair", "random other"): 0,
+    ("round robin", "lowest"): 28, ("random pair", "random other"): 0,
+    **{(f"scores x {k}, tail {t}", "lowest"): 8 * k for k in (1, 2, 4) for t in TAILS},
+    **{(f"scores x 1, tail {t}", "random other"): 8 for t in TAILS},
 }  # fmt: skip
 
 
@@ -73,13 +73,15 @@ def _judges(config: Config, seed: int, sign: float) -> Iterator[Row]:
         (*DISTORTIONS, "shared length"), judging.strengths
     ):
         keys = {"part": part, "amount": amount, "tau": judging.tau, "seed": seed}
-        for scheme, share in (("scores x 1", sign), ("max and min", 0.0)):
+        scored = [f"scores x 1, tail {tail}" for tail in TAILS]
+        for scheme, share in (*((s, sign) for s in scored), ("max and min", 0.0)):
             gain = share * (0.4 * amount - 0.1)
             regret, wrong = 0.6 + gain + share * extra, 0.3 + gain / 4 + share * extra
             yield row("regret", regret, scheme=scheme, **keys)
             yield row("mislabel", wrong, scheme=scheme, **keys)
-        gain = sign * 0.3 * amount + extra
-        yield row("matched_regret_gain", gain, **keys)
+        for scheme in scored:
+            gain = sign * 0.3 * amount + extra
+            yield row("matched_regret_gain", gain, scheme=scheme, **keys)
     costs = {"fixed": 0.05, "random": 0.1, "both": 0.02}
     for amount, (orders, cost) in itertools.product(judging.biases, costs.items()):
         regret = 0.5 + (0.2 + sign * cost) * amount + extra * cost
@@ -110,7 +112,9 @@ def _runs(config: Config, seed: int, sign: float) -> Iterator[Row]:
         yield row("utility", 0.5, part=part, seed=seed)
     for loss, delta in (("bcr_added", runs.delta), ("bcr_inside", runs.delta),
                         ("mle", 0.0)):  # fmt: skip
-        yield row("threshold", 0.1, part="threshold", loss=loss, delta=delta, seed=seed)
+        for step, value in zip(runs.stops, (0.1, 0.2, 0.0), strict=True):
+            keys = {"part": "threshold", "loss": loss, "delta": delta, "step": step}
+            yield row("threshold", value, seed=seed, **keys)
     for scheme in runs.schemes:
         keys = {"part": "pairs", "scheme": scheme, "seed": seed}
         yield row("mislabel", 0.01 * len(scheme), **keys)

@@ -32,10 +32,24 @@ def test_a_judge_follows_bradley_and_terry(tau, bias):
     assert answers[:, 1, 0].mean() == pytest.approx(expit((bias - 0.3) / tau), abs=0.01)
 
 
-def test_score_differences_have_the_judges_noise():
-    found = scores(repeated(20_000, 1.0, 0.0), 0.5, rng())
+@pytest.mark.parametrize("tail", ["up", "down"])
+def test_score_differences_have_the_judges_noise(tail):
+    found = scores(repeated(20_000, 1.0, 0.0), 0.5, rng(), tail=tail)
     noise = (found[:, 0] - found[:, 1] - 1) / 0.5
     assert kstest(noise, logistic.cdf).pvalue > 0.01
+
+
+def test_a_heavy_tail_upwards_hides_the_best():
+    """Upwards the best is found as often as softmax(u / tau) says (Gumbel-max)."""
+    pools = make_pools(20_000, 8, rng())
+    up, down = (
+        scores(pools, 0.5, rng(1), tail=tail).argmax(1) == pools.utilities.argmax(1)
+        for tail in ("up", "down")
+    )
+    share = np.exp(pools.utilities / 0.5)
+    expected = (share.max(1) / share.sum(1)).mean()
+    assert up.mean() == pytest.approx(expected, abs=0.01)
+    assert down.mean() > up.mean() + 0.03
 
 
 def test_both_orders_cancel_the_bias_and_cost_twice():

@@ -40,14 +40,15 @@ def test_more_noise_more_regret_and_more_calls_less(rows):
         for tau in (0.5, 2.0)
     )
     assert quiet < loud
-    dear = value(rows, "regret", scheme="scores x 4", tau=2.0, **keys)
-    assert dear < value(rows, "regret", scheme="scores x 1", tau=2.0, **keys)
+    dear = value(rows, "regret", scheme="scores x 4, tail up", tau=2.0, **keys)
+    assert dear < value(rows, "regret", scheme="scores x 1, tail up", tau=2.0, **keys)
 
 
 def test_the_calls_of_each_scheme(rows):
     keys = {"part": "matched", "candidates": 8, "tau": 0.5}
     for scheme, calls in (
-        ("max and min", 10), ("round robin", 28), ("Swiss", 16), ("scores x 2", 16),
+        ("max and min", 10), ("round robin", 28), ("Swiss", 16),
+        ("scores x 2, tail up", 16),
     ):  # fmt: skip
         assert value(rows, "calls", scheme=scheme, **keys) == calls
 

@@ -80,9 +80,14 @@ def test_delta_star_comes_from_the_tuning_seeds(holding):
     assert notes.str.startswith("delta* = 2 nats; best of all there: 2").all()
 
 
+def test_the_threshold_is_that_of_the_worst_step(holding):
+    notes = holding[holding["claim_id"] == "S3.7b"]["note"]
+    assert set(notes) == {"first-order threshold 0.2 to 0.2 of the unit"}
+
+
 def test_scores_are_read_at_as_many_calls(holding):
     rows = holding[holding["claim_id"] == "S3.2a"].set_index("setting")
-    swiss = rows.loc["noise 0.5, Swiss"]
+    swiss = rows.loc["noise 0.5, Swiss, scores' tail up"]
     assert swiss["effect"] == pytest.approx(0.2, abs=1e-6)
     assert swiss["note"] == "16 calls"
 
