@@ -1,6 +1,6 @@
 """Figures of the training runs of `preference_pipeline`; see there for the table."""
 
-from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gradlab.plotting import loss_styles
+from gradlab.plotting.pairs import unique
 from gradlab.plotting.style import (
     DOUBLE_COLUMN,
     INK,
@@ -36,9 +37,18 @@ def _styles() -> dict[str, LineStyle]:
     return loss_styles(("dpo", *FORMS, "dpo + mle", "other"))
 
 
+def where(table: pd.DataFrame, mask: Any) -> pd.DataFrame:
+    """The rows for which the mask is set."""
+    return cast(pd.DataFrame, table[np.asarray(mask, bool)])
+
+
+def _column(table: pd.DataFrame, name: str) -> np.ndarray:
+    return table[name].to_numpy(float)
+
+
 def _at_end(table: pd.DataFrame, **keys) -> pd.DataFrame:
     rows = select(table, **keys)
-    return rows[rows["step"].isna() | (rows["step"] == rows["step"].max())]
+    return where(rows, rows["step"] == rows["step"].max())
 
 
 def budget(table: pd.DataFrame) -> Figure:
@@ -61,7 +71,10 @@ def budget(table: pd.DataFrame) -> Figure:
             trends, x="place", group="loss", groups=forms, styles=styles, shift=0.12,
             ax=ax,
         )  # fmt: skip
-        _tight(ax, [*trends["low"], *trends["high"], *_spread(rows)])
+        values = seed_intervals(rows, ["loss", "delta"])
+        _tight(
+            ax, np.concatenate([_column(values, x) for x in ("low", "high", "value")])
+        )
         shown = deltas[:-1] if deltas[-1] == FREE else deltas
         ax.set_xticks(range(len(shown)), [f"{delta:g}" for delta in shown])
         ax.set_xlabel("budget for the chosen side (nats)")
@@ -79,30 +92,25 @@ def _levels(table: pd.DataFrame, rows: pd.DataFrame, metric: str) -> dict:
     """Name -> its interval: DPO, and the likelihood terms at equal steps."""
     found = {"dpo": seed_intervals(select(rows, loss="dpo"), ["loss"]).iloc[0]}
     controls = _at_end(table, part="control", metric=metric)
-    controls = controls[controls["loss"].str.endswith("*mle")]
+    controls = where(controls, [str(x).endswith("*mle") for x in controls["loss"]])
     if not controls.empty:
-        middle = sorted(controls["strength"].unique())[controls["loss"].nunique() // 2]
-        own = select(controls, strength=middle)
-        gamma = own["loss"].iloc[0].removeprefix("dpo + ").removesuffix("*mle")
+        strengths = np.unique(_column(controls, "strength"))
+        own = select(controls, strength=strengths[len(strengths) // 2])
+        gamma = unique(own, "loss")[0].removeprefix("dpo + ").removesuffix("*mle")
         name = f"dpo + mle, gamma {gamma}"
         found[name] = seed_intervals(own, ["loss"]).iloc[0]
     return found
 
 
 def _level(ax: Axes, level: pd.Series, style: LineStyle):
-    ax.axhspan(level["low"], level["high"], color=style.color, alpha=0.12, linewidth=0)
-    return ax.axhline(
-        level["value"], color=style.color, linestyle=(0, (4, 1.5)), linewidth=1
-    )
+    value, low, high = (float(x) for x in level[["value", "low", "high"]].to_numpy())
+    ax.axhspan(low, high, color=style.color, alpha=0.12, linewidth=0)
+    return ax.axhline(value, color=style.color, linestyle=(0, (4, 1.5)), linewidth=1)
 
 
-def _spread(rows: pd.DataFrame) -> list[float]:
-    return rows.groupby(["loss", "delta"])["value"].mean().tolist()
-
-
-def _tight(ax: Axes, values: Sequence[float]) -> None:
+def _tight(ax: Axes, values: np.ndarray) -> None:
     """Limits by what is drawn, not by the zero line."""
-    found = np.array([value for value in values if np.isfinite(value)])
+    found = values[np.isfinite(values)]
     room = 0.08 * max(np.ptp(found), 1e-3)
     ax.set_ylim(found.min() - room, found.max() + room)
 
@@ -125,9 +133,9 @@ def threshold(table: pd.DataFrame) -> Figure:
         trends.reset_index(), x="strength", group="loss", groups=FORMS, styles=styles,
         ax=left,
     )  # fmt: skip
-    low = float(rows["strength"].min())
+    low, high = (float(end) for end in np.quantile(_column(rows, "strength"), [0, 1]))
     left.axvspan(low, 1, color=MUTED, alpha=0.12, linewidth=0)
-    left.set(xscale="log", yscale="log", xlim=(low, float(rows["strength"].max())))
+    left.set(xscale="log", yscale="log", xlim=(low, high))
     left.axhline(1, color=MUTED, linewidth=0.6)
     left.set_xticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
     left.set_yticks([1, 3, 10, 30], ["1", "3", "10", "30"])
@@ -157,9 +165,16 @@ def _decoder_threshold(table: pd.DataFrame, ax: Axes, styles) -> None:
                 linestyle="-" if metric == "drop_q95" else ":", marker=style.marker,
             )  # fmt: skip
     limits = select(table, part="threshold", metric="threshold", loss=list(FORMS))
-    largest = limits.groupby(["loss", "seed"])["value"].max()
-    for form, value in largest[largest > 0].groupby("loss").median().items():
-        ax.axvline(value, color=styles[str(form)].color, linestyle="--", linewidth=0.8)
+    for form in FORMS:
+        own = select(limits, loss=form)
+        if own.empty:
+            continue
+        largest = [_column(part, "value").max() for _, part in own.groupby("seed")]
+        if np.median(largest) > 0:
+            color = styles[form].color
+            ax.axvline(
+                float(np.median(largest)), color=color, linestyle="--", linewidth=0.8
+            )
     ax.axhline(float(rows["delta"].iloc[0]), color=MUTED, linewidth=0.6)
     ax.set_xscale("log", base=4)
     ticks = sorted(rows["strength"].unique())
@@ -189,9 +204,10 @@ def quadratic(table: pd.DataFrame) -> Figure:
             marker=style.marker, markersize=3, alpha=0.7, label=loss,
         )  # fmt: skip
         both = select(wide, loss=[loss, "dpo"])
-        if loss in FORMS and both["drop_mean"].nunique() > 3:
-            x = np.linspace(-both["drop_mean"].max(), -both["drop_mean"].min(), 100)
-            fit = np.polyfit(-both["drop_mean"], both["win_rate"], 2)
+        drift = -_column(both, "drop_mean")
+        if loss in FORMS and len(np.unique(drift)) > 3:
+            x = np.linspace(drift.min(), drift.max(), 100)
+            fit = np.polyfit(drift, _column(both, "win_rate"), 2)
             ax.plot(x, np.polyval(fit, x), color=style.color, linewidth=1)
     ax.set_xlabel("mean drift of the chosen side (nats)")
     ax.set_ylabel("wins over the reference")
@@ -202,13 +218,12 @@ def quadratic(table: pd.DataFrame) -> Figure:
 def losses(table: pd.DataFrame) -> Figure:
     """Fall of the chosen side, hinge duty and utility, a row per loss."""
     rows = _at_end(table, part=["delta", "control", "base"])
-    rows = rows[rows["metric"].isin(["drop_q05", "drop_q50", "drop_q95", "duty",
-                                     "utility", "margin_right"])]  # fmt: skip
-    free = rows["delta"] == FREE
-    names = np.where(
-        free | rows["loss"].str.startswith("dpop"), rows["loss"],
-        rows["loss"] + ", " + rows["delta"].map("{:g}".format),
-    )  # fmt: skip
+    shown = ["drop_q05", "drop_q50", "drop_q95", "duty", "utility", "margin_right"]
+    rows = select(rows, metric=shown)
+    names = [
+        loss if delta == FREE or loss.startswith("dpop") else f"{loss}, {delta:g}"
+        for loss, delta in zip(rows["loss"], rows["delta"], strict=True)
+    ]
     rows = rows.assign(name=names).drop_duplicates(["name", "metric", "seed"])
     order = list(dict.fromkeys(rows["name"]))
     cells = seed_intervals(rows, ["name", "metric"]).set_index(["metric", "name"])

@@ -29,8 +29,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from figures._preference_runs import budget, grid, losses, quadratic, threshold
+from figures._preference_runs import budget, grid, losses, quadratic, threshold, where
 from gradlab.plotting import loss_styles, paper_style
+from gradlab.plotting.pairs import unique
 from gradlab.plotting.style import DOUBLE_COLUMN, INK, MUTED, SMALL, new_figure
 from gradlab.plotting.trends import group_handles, plot_trends
 from gradlab.tables import check_study_table, seed_intervals, select
@@ -93,7 +94,7 @@ def _wide(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 def calls(table: pd.DataFrame) -> Figure:
     """Regret against judge calls, a panel per noise."""
     rows = _widest(select(table, part="matched", metric=["regret", "calls"]))
-    rows = rows[~rows["rejected"].isin(["first loser", "last loser", "random other"])]
+    rows = select(rows, rejected=["lowest", "second pass"])
     wide = _wide(rows, ["scheme", "tau"])
     noises = sorted(wide["tau"].unique())
     styles = loss_styles([*SCHEMES, *TAILS])
@@ -102,7 +103,10 @@ def calls(table: pd.DataFrame) -> Figure:
     for tau, ax in zip(noises, axes, strict=True):
         own = select(wide, tau=tau)
         for tail in TAILS:
-            scored = own[own["scheme"].str.endswith(f", {tail}")].sort_values("calls")
+            names = [
+                name for name in unique(own, "scheme") if name.endswith(f", {tail}")
+            ]
+            scored = select(own, scheme=names).sort_values("calls")
             style = styles[tail]
             ax.plot(
                 scored["calls"], scored["regret"], color=style.color,
@@ -133,14 +137,13 @@ def pairs(table: pd.DataFrame) -> Figure:
     rows = _widest(select(table, part="matched"))
     tau = sorted(rows["tau"].unique())[len(set(rows["tau"])) // 2]
     wide = _wide(select(rows, tau=tau), ["scheme", "rejected"])
-    wide = wide[wide["scheme"] != "random pair"].reset_index(drop=True)
-    names = [
-        f"{scheme}, {other}" for scheme, other in wide[["scheme", "rejected"]].values
-    ]
+    wide = where(wide, wide["scheme"] != "random pair")
+    points = wide.to_dict("records")
+    names = [f"{one['scheme']}, {one['rejected']}" for one in points]
     styles = loss_styles(names)
     fig = new_figure(DOUBLE_COLUMN, 2.7)
     ax = fig.add_subplot()
-    for name, one in zip(names, wide.to_dict("records"), strict=True):
+    for name, one in zip(names, points, strict=True):
         style = styles[name]
         hollow = "white" if one["rejected"] not in ("lowest", "second pass") else None
         ax.plot(
@@ -182,25 +185,24 @@ def _with_crossings(ax: Axes, trends: pd.DataFrame, groups: list[str], styles) -
     plot_trends(trends, x="amount", group="part", groups=groups, styles=styles, ax=ax)
     for group in groups:
         line = select(trends, part=group).sort_values("amount")
-        for place in zero_crossings(line["amount"], line["value"]):
+        for place in zero_crossings(*line[["amount", "value"]].to_numpy(float).T):
             ax.plot(
                 place, 0, "o", color=styles[group].color, markersize=7, zorder=4,
                 markerfacecolor="none",
             )  # fmt: skip
 
 
-def zero_crossings(x: pd.Series, y: pd.Series) -> list[float]:
+def zero_crossings(x: np.ndarray, y: np.ndarray) -> list[float]:
     """Where the line through the points crosses 0.
 
     Example:
-      >>> zero_crossings(pd.Series([0.0, 1.0, 2.0]), pd.Series([-1.0, 1.0, 2.0]))
+      >>> zero_crossings(np.array([0.0, 1.0, 2.0]), np.array([-1.0, 1.0, 2.0]))
       [0.5]
     """
-    at, height = x.to_numpy(float), y.to_numpy(float)
     found = []
-    for k in np.flatnonzero(height[:-1] * height[1:] < 0):
-        share = height[k] / (height[k] - height[k + 1])
-        found.append(float(at[k] + share * (at[k + 1] - at[k])))
+    for k in np.flatnonzero(y[:-1] * y[1:] < 0):
+        share = y[k] / (y[k] - y[k + 1])
+        found.append(float(x[k] + share * (x[k + 1] - x[k])))
     return found
 
 

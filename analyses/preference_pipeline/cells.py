@@ -89,15 +89,15 @@ def free(runs: Runs, part: str = "control") -> Cell:
     return Cell(part, "dpo", "outside", _dpo(runs), runs.rate)
 
 
-def budgeted(runs: Runs, form: str, delta: float, strength: float, **more: str) -> Cell:
+def budgeted(
+    runs: Runs, form: str, delta: float, strength: float, part: str = "delta"
+) -> Cell:
     """A budget on DPO; lambda in units of what DPO pulls with at the reference."""
     unit = runs.beta / 2 if form == "outside" else 1.0
     name = "bcr_added" if form == "outside" else "bcr_inside"
-    given = {"part": "delta", "loss": name} | more
     return Cell(
-        form=form, base=_dpo(runs), rate=runs.rate, delta=delta, strength=strength,
-        lam=strength * unit, **given,
-    )  # fmt: skip
+        part, name, form, _dpo(runs), runs.rate, delta, strength, strength * unit
+    )
 
 
 def delta_cells(runs: Runs) -> Iterator[Cell]:

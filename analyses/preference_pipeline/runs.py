@@ -73,7 +73,8 @@ def _advance(
 
 def _drops(chosen: Array, known: PairLogps, drop: str) -> Array:
     """[B] fall of the chosen side since the reference; by token: of the worst one."""
-    fallen = jnp.where(known.chosen_mask, known.ref_chosen - chosen, 0.0)
+    change = chosen - jnp.asarray(known.ref_chosen)
+    fallen = jnp.where(known.chosen_mask, -change, 0.0)
     if drop == "tokenwise":
         return fallen.max(-1)
     total = fallen.sum(-1)

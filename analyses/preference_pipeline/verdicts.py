@@ -80,9 +80,8 @@ def _largest_threshold(reader: Reader, loss: str) -> str:
 
 def _compliance(reader: Reader) -> Rows:
     free = _last(reader, "drop_q95", loss="dpo", part="delta")
-    for form, delta in itertools.product(FORMS, reader.config.runs.deltas):
-        if not delta:
-            continue
+    deltas = [float(delta) for delta in reader.config.runs.deltas if delta]
+    for form, delta in itertools.product(FORMS, deltas):
         setting, limit = f"{form}, delta {delta:g}", 1.1 * delta
         if free and np.mean(free) <= limit:
             reason = f"DPO itself stays within it: {np.mean(free):.3g} nats"

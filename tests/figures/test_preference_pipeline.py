@@ -63,9 +63,9 @@ def test_the_crossing_of_each_distortion_is_marked(figures, table):
 
 
 def test_crossings_of_zero():
-    x = pd.Series([0.0, 1.0, 2.0, 4.0])
-    assert zero_crossings(x, pd.Series([1.0, -1.0, -1.0, 1.0])) == [0.5, 3.0]
-    assert zero_crossings(x, pd.Series([1.0, 1.0, 2.0, 3.0])) == []
+    x = np.array([0.0, 1.0, 2.0, 4.0])
+    assert zero_crossings(x, np.array([1.0, -1.0, -1.0, 1.0])) == [0.5, 3.0]
+    assert zero_crossings(x, np.array([1.0, 1.0, 2.0, 3.0])) == []
 
 
 def test_the_budget_panel_shows_the_means(figures, table):
