@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from gradlab.plotting import loss_styles
 from gradlab.plotting.pairs import unique
@@ -88,9 +89,11 @@ def budget(table: pd.DataFrame) -> Figure:
     return fig
 
 
-def _levels(table: pd.DataFrame, rows: pd.DataFrame, metric: str) -> dict:
+def _levels(
+    table: pd.DataFrame, rows: pd.DataFrame, metric: str
+) -> dict[str, list[float]]:
     """Name -> its interval: DPO, and the likelihood terms at equal steps."""
-    found = {"dpo": seed_intervals(select(rows, loss="dpo"), ["loss"]).iloc[0]}
+    found = {"dpo": _interval(select(rows, loss="dpo"))}
     controls = _at_end(table, part="control", metric=metric)
     controls = where(controls, [str(x).endswith("*mle") for x in controls["loss"]])
     if not controls.empty:
@@ -98,12 +101,18 @@ def _levels(table: pd.DataFrame, rows: pd.DataFrame, metric: str) -> dict:
         own = select(controls, strength=strengths[len(strengths) // 2])
         gamma = unique(own, "loss")[0].removeprefix("dpo + ").removesuffix("*mle")
         name = f"dpo + mle, gamma {gamma}"
-        found[name] = seed_intervals(own, ["loss"]).iloc[0]
+        found[name] = _interval(own)
     return found
 
 
-def _level(ax: Axes, level: pd.Series, style: LineStyle):
-    value, low, high = (float(x) for x in level[["value", "low", "high"]].to_numpy())
+def _interval(rows: pd.DataFrame) -> list[float]:
+    """Mean, low and high over seeds."""
+    means = seed_intervals(rows, ["metric"])
+    return [float(_column(means, name)[0]) for name in ("value", "low", "high")]
+
+
+def _level(ax: Axes, level: list[float], style: LineStyle) -> Line2D:
+    value, low, high = level
     ax.axhspan(low, high, color=style.color, alpha=0.12, linewidth=0)
     return ax.axhline(value, color=style.color, linestyle=(0, (4, 1.5)), linewidth=1)
 
