@@ -149,6 +149,7 @@ def threshold(table: pd.DataFrame) -> Figure:
     left.set_xticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
     left.set_yticks([1, 3, 10, 30], ["1", "3", "10", "30"])
     left.minorticks_off()
+    left.set_ylim(0.8, 1.3 * _column(trends.reset_index(), "high").max())
     left.set_xlabel("lambda / predicted threshold")
     left.set_ylabel("largest fall / budget")
     left.set_title("linear model")
