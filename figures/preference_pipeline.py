@@ -29,7 +29,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from figures._preference_runs import budget, grid, losses, quadratic, threshold, where
+from figures._preference_runs import budget, grid, losses, quadratic, threshold
 from gradlab.plotting import loss_styles, paper_style
 from gradlab.plotting.pairs import unique
 from gradlab.plotting.style import DOUBLE_COLUMN, INK, MUTED, SMALL, new_figure
@@ -121,7 +121,10 @@ def calls(table: pd.DataFrame) -> Figure:
         ax.set_xscale("log", base=2)
         ax.set_xticks([8, 16, 32], ["8", "16", "32"])
         ax.set_title(f"noise {tau:g} sd")
-        ax.set_ylim(bottom=0)
+    axes[0].set_yscale("log")
+    ticks = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1)
+    axes[0].set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes[0].minorticks_off()
     axes[0].set_ylabel("regret of the chosen (sd)")
     axes[len(axes) // 2].set_xlabel("judge calls per prompt (scores: 1, 2, 4 each)")
     handles, labels = group_handles([*SCHEMES, *TAILS], styles)
@@ -137,8 +140,12 @@ def pairs(table: pd.DataFrame) -> Figure:
     rows = _widest(select(table, part="matched"))
     tau = sorted(rows["tau"].unique())[len(set(rows["tau"])) // 2]
     wide = _wide(select(rows, tau=tau), ["scheme", "rejected"])
-    wide = where(wide, wide["scheme"] != "random pair")
-    points = wide.to_dict("records")
+    left_out = ("random pair", "scores x 2", "scores x 4")
+    points = [
+        one
+        for one in wide.to_dict("records")
+        if not one["scheme"].startswith(left_out) and one["mislabel"] > 0
+    ]
     names = [f"{one['scheme']}, {one['rejected']}" for one in points]
     styles = loss_styles(names)
     fig = new_figure(DOUBLE_COLUMN, 2.7)
@@ -152,7 +159,9 @@ def pairs(table: pd.DataFrame) -> Figure:
         )  # fmt: skip
     ax.set_xlabel(f"pairs with the worse one chosen (%), noise {tau:g} sd")
     ax.set_ylabel("utility, chosen less rejected (sd)")
-    ax.set_xlim(left=-0.4)
+    ax.set_xscale("log")
+    ax.set_xticks([0.1, 0.3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
+    ax.minorticks_off()
     fig.legend(
         ax.get_lines(), names, loc="outside right upper", title="chosen by, rejected",
         title_fontsize=7, alignment="left",
