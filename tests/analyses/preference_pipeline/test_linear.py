@@ -11,9 +11,9 @@ PAIR = Pair(kappa=1.6, rejected=3.0)
 
 
 def drops(form: str, *factors: float) -> tuple[np.ndarray, np.ndarray]:
-    lam = jnp.asarray(factors) * PAIR.threshold(form)
-    ones = jnp.ones_like(lam)
     with jax.enable_x64(True):
+        lam = jnp.asarray(factors) * PAIR.threshold(form)
+        ones = jnp.ones_like(lam)
         found = peak_drop(
             form, PAIR.kappa * ones, PAIR.rejected * ones, lam, steps=20_000
         )

@@ -43,12 +43,12 @@ def test_without_a_budget_a_run_is_that_of_the_common_loop(scene, pairs, runs, f
         scene.logps_fn, scene.reference.params, pairs.data, pairs.logps, order,
         runs.rate, loss="dpo",
     )  # fmt: skip
-    for one, other in zip(
-        jax.tree.leaves(found.policies[runs.steps]),
-        jax.tree.leaves(expected),
-        strict=True,
-    ):
-        np.testing.assert_allclose(one, other, atol=1e-5)
+    one, other = (
+        np.asarray(log_ratios(scene.logps_fn, params, pairs.data, pairs.logps))
+        for params in (found.policies[runs.steps], expected)
+    )
+    assert np.abs(other).max() > 0.1
+    np.testing.assert_allclose(one, other, atol=2e-3)
 
 
 def test_the_rows_of_a_run(scene, pairs, runs, found):
