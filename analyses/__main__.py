@@ -36,6 +36,7 @@ STUDIES = {
     "speed": "how much faster, and in how much memory, than the plain ways?",
     "length_sensitivity": "what does averaging the log-likelihood over tokens change?",
     "training_speed": "how many pairs a second, in how much memory, beside TRL?",
+    "preference_pipeline": "which pairs do judges make, what does a budget change?",
 }
 
 

@@ -1,0 +1,214 @@
+"""From the study's table to the verdicts on its claims, and nothing but the table."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analyses.common.reading import Reader, columns, falls
+from analyses.preference_pipeline.cells import FREE
+from analyses.preference_pipeline.config import Config
+from analyses.preference_pipeline.ledger_of_claims import CLAIMS, STEPS
+from analyses.preference_pipeline.selection_verdicts import SELECTION_PARTS
+from gradlab.tables import claims_table, rank_correlation
+
+Rows = Iterator[dict[str, Any]]
+FORMS = ("bcr_added", "bcr_inside")
+
+
+def _last(reader: Reader, metric: str, **keys: Any) -> list[float]:
+    """By seed, at the end of the run."""
+    found = reader.by_seed(metric, step=reader.config.runs.steps, **keys)
+    return [float(values[0]) for values in found]
+
+
+def _sweep(reader: Reader, form: str, part: str = "delta") -> dict[float, dict]:
+    """Budget -> what selects its rows: no budget, which is DPO, comes last."""
+    keys = {"part": part}
+    found = {
+        delta: {**keys, "loss": form, "delta": delta}
+        for delta in reader.config.runs.deltas
+    }
+    return found | {FREE: {**keys, "loss": "dpo"}}
+
+
+def _utilities(reader: Reader, form: str, rule: str, part: str) -> dict[float, list]:
+    """Budget -> utility by seed under a matching rule."""
+    metric = "utility" if rule == STEPS else "utility_equal_kl"
+    rows = _sweep(reader, form, part)
+    return {delta: _last(reader, metric, **keys) for delta, keys in rows.items()}
+
+
+def _interior_optimum(reader: Reader) -> Rows:
+    for form, rule in itertools.product(FORMS, (STEPS, "equal sequence KL")):
+        tuned = _utilities(reader, form, rule, "tuning")
+        means = {delta: np.mean(found) for delta, found in tuned.items() if found}
+        inner = {d: v for d, v in means.items() if 0 < d < FREE}
+        best = max(inner, key=inner.__getitem__) if inner else reader.config.runs.delta
+        note = f"delta* = {best:g} nats"
+        if means:
+            top = max(means, key=means.__getitem__)
+            note += f"; best of all there: {'no budget' if top == FREE else f'{top:g}'}"
+        found = _utilities(reader, form, rule, "delta")
+        contrasts = {
+            name: [a - b for a, b in zip(found[best], found[other], strict=True)]
+            for name, other in (("over 0", 0.0), ("over no budget", FREE))
+        }
+        setting = f"{form}, {rule}"
+        row = reader.judge("S3.3", setting, contrasts, kind="", note=note)
+        yield {**row, "matching_rule": rule}
+
+
+def _likelihood_term(reader: Reader) -> Rows:
+    limit = _largest_threshold(reader, "mle")
+    for share in reader.config.runs.gammas:
+        loss = f"dpo + {share * reader.config.runs.beta / 2:g}*mle"
+        fallen = _last(reader, "fallen", loss=loss, part="control")
+        note = f"gamma is {share:g} of DPO's own weight; {limit}"
+        yield reader.judge("S3.4", loss, [0.01 - x for x in fallen], note=note)
+
+
+def _largest_threshold(reader: Reader, loss: str) -> str:
+    """What would have been needed at the worst step, over seeds."""
+    found = [values.max() for values in reader.by_seed("threshold", loss=loss)]
+    if not found:
+        return ""
+    return f"first-order threshold {min(found):.2g} to {max(found):.2g} of the unit"
+
+
+def _compliance(reader: Reader) -> Rows:
+    free = _last(reader, "drop_q95", loss="dpo", part="delta")
+    deltas = [float(delta) for delta in reader.config.runs.deltas if delta]
+    for form, delta in itertools.product(FORMS, deltas):
+        setting, limit = f"{form}, delta {delta:g}", 1.1 * delta
+        if free and np.mean(free) <= limit:
+            reason = f"DPO itself stays within it: {np.mean(free):.3g} nats"
+            yield reader.undecided("S3.5", setting, "not testable", reason)
+            continue
+        own = _last(reader, "drop_q95", loss=form, part="delta", delta=delta)
+        contrasts = {
+            "budget holds": [limit - x for x in own],
+            "DPO exceeds it": [x - limit for x in free],
+        }
+        yield reader.judge("S3.5", setting, contrasts)
+
+
+def _factorial(reader: Reader) -> Rows:
+    reason = "needs the benchmarks' judges and models of their size"
+    yield reader.undecided("S3.6", "two benchmarks", "not testable", reason)
+    for rival, form in itertools.product(("scores", "scores_ood"), FORMS):
+        cells = {
+            (scheme, loss): _last(
+                reader, "utility", part="grid", scheme=scheme, loss=loss
+            )
+            for scheme in ("extremes", rival)
+            for loss in (form, "dpo")
+        }
+        both, ranked, budget, neither = (
+            np.array(cells[key])
+            for key in (
+                ("extremes", form), ("extremes", "dpo"), (rival, form), (rival, "dpo"),
+            )
+        )  # fmt: skip
+        contrasts = {
+            "over comparisons alone": list(both - ranked) if len(both) else [],
+            "over the budget alone": list(both - budget) if len(budget) else [],
+            "over neither": list(both - neither) if len(neither) else [],
+        }
+        note = ""
+        if all(map(len, contrasts.values())):
+            note = f"interaction {np.mean(both - ranked - budget + neither):+.3g}"
+        yield reader.judge("S3.6a", f"{form}, {rival}", contrasts, note=note)
+
+
+def _threshold(reader: Reader) -> Rows:
+    for form in ("outside", "inside"):
+        found = reader.by_seed("transition", part="linear", loss=form)
+        yield reader.judge("S3.7a", f"{form} form", [np.log(x) for x in found])
+    for form in FORMS:
+        strengths = [0.0, *reader.config.runs.strengths]
+        drops = [_last(reader, "drop_q95", part="delta", loss="dpo")]
+        drops += [
+            _last(reader, "drop_q95", part="lambda", loss=form, strength=strength)
+            for strength in strengths[1:]
+        ]
+        by_seed = [np.array(one) for one in zip(*drops, strict=True)]
+        samples = columns([np.array(strengths)] * len(by_seed), falls(by_seed))
+        setting = f"{form}, delta {reader.config.runs.delta:g}"
+        note = _largest_threshold(reader, form)
+        yield reader.judge(
+            "S3.7b", setting, samples, statistic=rank_correlation, note=note
+        )
+
+
+def quadratic(points: np.ndarray) -> tuple[float, bool, float]:
+    """Curvature of the fit, whether its vertex is inside, and AIC(line) - AIC.
+
+    Args:
+      points: [n, 2] of x and y; NaN, False, NaN where fewer than four x differ.
+    """
+    x, y = points.T
+    if len(np.unique(x)) < 4:
+        return np.nan, False, np.nan
+    centre, scale = x.mean(), np.ptp(x)
+    z = (x - centre) / scale
+    aic = []
+    for degree in (1, 2):
+        fit = np.polyfit(z, y, degree)
+        rss = max(float(((np.polyval(fit, z) - y) ** 2).sum()), 1e-300)
+        aic.append(len(x) * np.log(rss / len(x)) + 2 * (degree + 2))
+    curve, slope, _ = fit
+    vertex = -slope / (2 * curve) if curve else np.inf
+    return float(curve), bool(z.min() < vertex < z.max()), float(aic[0] - aic[1])
+
+
+def _quadratic(reader: Reader) -> Rows:
+    for setting, forms in (*((f, (f,)) for f in FORMS), ("both forms", FORMS)):
+        cells = [keys for form in forms for keys in _sweep(reader, form).values()]
+        cells = [dict(keys) for keys in {tuple(sorted(k.items())) for k in cells}]
+        drift = [falls(_arrays(_last(reader, "drop_mean", **keys))) for keys in cells]
+        wins = [_arrays(_last(reader, "win_rate", **keys)) for keys in cells]
+        seeds = min(map(len, [*drift, *wins]))
+        fits = [
+            quadratic(
+                np.array(
+                    [(d[s], w[s]) for d, w in zip(drift, wins, strict=True)], float
+                )
+            )
+            for s in range(seeds)
+        ]
+        contrasts = {
+            "bends down": [-curve for curve, _, _ in fits],
+            "peak inside": [1.0 if inside else -1.0 for _, inside, _ in fits],
+            "AIC gain less 2": [gain - 2 for _, _, gain in fits],
+        }
+        yield reader.judge("S3.8", f"{setting}, {len(cells)} runs a seed", contrasts)
+
+
+def _arrays(values: list[float]) -> list[np.ndarray]:
+    return [np.asarray(value) for value in values]
+
+
+PARTS: tuple[Callable[[Reader], Rows], ...] = (
+    *SELECTION_PARTS, _interior_optimum, _likelihood_term, _compliance, _factorial,
+    _threshold, _quadratic,
+)  # fmt: skip
+
+
+def make_claims(
+    table: pd.DataFrame, config: Config, skipped: Mapping[str, str]
+) -> pd.DataFrame:
+    """All claims in all settings.
+
+    Args:
+      table: from `rows.make_table`.
+      config: that it was made with.
+      skipped: part -> why it has no rows, or not of every seed.
+
+    Returns:
+      As `gradlab.tables.claims_table`.
+    """
+    reader = Reader(table, config, CLAIMS, skipped)
+    return claims_table([row for part in PARTS for row in part(reader)])

@@ -1,0 +1,79 @@
+"""The study's figures from a made-up table with its schema."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analyses.preference_pipeline.config import Config
+from figures._preference_runs import FORMS
+from figures.preference_pipeline import DISTORTIONS, draw, zero_crossings
+from gradlab.errors import GradlabError
+from tests.analyses.preference_pipeline.made_up import made_up_table
+from tests.plotting.drawing import flaws
+
+NEEDS = {
+    "calls": "matched", "pairs": "matched", "distortions": "drift",
+    "judges": "ties", "budget": "delta", "threshold": "lambda", "quadratic": "delta",
+    "losses": "control", "grid": "grid",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return made_up_table(replace(Config(), seeds=(0, 1, 2), tuning_seeds=()))
+
+
+@pytest.fixture(scope="module")
+def figures(table):
+    return draw(table)
+
+
+def test_all_figures_from_the_documented_table(figures):
+    assert set(figures) == set(NEEDS)
+    for name, figure in figures.items():
+        assert flaws(figure) == [], name
+
+
+@pytest.mark.parametrize("part", sorted(set(NEEDS.values())))
+def test_a_figure_without_its_part_is_left_out(table, part):
+    found = draw(table[table["part"] != part])
+    gone = {name for name, needed in NEEDS.items() if needed == part}
+    assert not gone & set(found)
+    assert "calls" in found or part == "matched"
+
+
+def test_the_crossing_of_each_distortion_is_marked(table):
+    """The made-up difference, moved: .4 strength - .09 crosses at .225."""
+    moved = table.copy()
+    moved.loc[moved["scheme"].str.startswith("scores x 1"), "value"] += 0.01
+    for ax in draw(moved)["distortions"].axes:
+        rings = [
+            float(line.get_xdata()[0])
+            for line in ax.lines
+            if line.get_markerfacecolor() == "none"
+        ]
+        assert rings == pytest.approx([0.225] * len(DISTORTIONS), rel=1e-6)
+
+
+def test_crossings_of_zero():
+    x = np.array([0.0, 1.0, 2.0, 4.0])
+    assert zero_crossings(x, np.array([1.0, -1.0, -1.0, 1.0])) == [0.5, 3.0]
+    assert zero_crossings(x, np.array([1.0, 1.0, 2.0, 3.0])) == []
+
+
+def test_the_budget_panel_shows_the_means(figures, table):
+    ax = figures["budget"].axes[0]
+    rows = table[(table["part"] == "delta") & (table["metric"] == "utility")]
+    for form in FORMS:
+        own = rows[rows["loss"] == form].groupby("delta")["value"].mean()
+        assert any(
+            len(line.get_ydata()) == len(own) and np.allclose(line.get_ydata(), own)
+            for line in ax.lines
+        ), form
+
+
+def test_refuses_another_schema(table):
+    with pytest.raises(GradlabError, match=r"preference_pipeline lacks .*metric"):
+        draw(table.drop(columns="metric"))
