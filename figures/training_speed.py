@@ -7,7 +7,8 @@ metric, value`. A panel for each size of model, then one for memory:
                        slowest to the fastest round
     ratio, cost        the numbers behind the bars: "×" over TRL, or what a part that is
                        switched off costs
-    peak_mib           memory, and the share of TRL's
+    peak_mib           memory above that of the imported libraries, and its share of
+                       TRL's: of checkpointing TRL's where gradlab saves memory too
 
 A size or a side that the table lacks is left out.
 """
@@ -25,6 +26,7 @@ from gradlab.plotting.text import number
 from gradlab.tables import check_study_table, require_columns, select
 
 OURS, TRL = "gradlab", "trl"
+SAVING, CHECKPOINTING = "saving", "trl_checkpointing"
 KEYS = ["size", "method", "round"]
 SIDES = {
     OURS: "gradlab",
@@ -32,10 +34,17 @@ SIDES = {
     "without_response_head": "head on all positions",
     "without_bucketing": "without bucketing",
     "plain": "none of the three",
+    SAVING: "saving memory",
     TRL: "TRL",
-    "trl_checkpointing": "TRL, checkpointing",
+    CHECKPOINTING: "TRL, checkpointing",
 }
-COLORS = {OURS: PALETTE[0], TRL: PALETTE[2], "trl_checkpointing": PALETTE[2]}
+COLORS = {
+    OURS: PALETTE[0],
+    SAVING: PALETTE[0],
+    TRL: PALETTE[2],
+    CHECKPOINTING: PALETTE[2],
+}
+BASES = {OURS: TRL, SAVING: CHECKPOINTING}  # memory beside that of the like setting
 MIB = "peak_mib"
 
 
@@ -53,7 +62,7 @@ def draw(table: pd.DataFrame) -> dict[str, Figure]:
     sizes = list(dict.fromkeys(rates["size"]))
     remembered = not select(table, metric=MIB).empty
     with paper_style():
-        figure = new_figure(DOUBLE_COLUMN, 2.6)
+        figure = new_figure(DOUBLE_COLUMN, 3.0)
         axes = np.ravel(figure.subplots(1, len(sizes) + remembered))
         for letter, ax, size in zip("abcdef", axes, sizes, strict=False):
             _speed(ax, select(table, size=size), letter, size)
@@ -81,7 +90,7 @@ def _speed_text(rows: pd.DataFrame, side: str) -> str:
     rate = number(float(np.median(_values(rows, metric="pairs_per_second"))))
     if side == TRL:
         return rate
-    if side == OURS:
+    if side in BASES:
         return f"{rate}{_spread(rows, 'ratio', '×', ' TRL')}"
     return f"{rate}{_spread(rows, 'cost', '÷', '')}"
 
@@ -110,17 +119,19 @@ def _memory(ax: Axes, table: pd.DataFrame, sizes: list[str], letter: str) -> Non
     y = 0
     for size in sizes:
         rows = select(table, size=size, metric=MIB)
-        base = _values(rows, method=TRL)
         for side in _sides(rows, MIB):
             gib = _values(rows, method=side) / 1024
             text = f"{SIDES[side]}, {_shape(size)}: {number(float(np.median(gib)))}"
-            if side == OURS and base.size:
+            base = _values(rows, method=BASES.get(side, ""))
+            if base.size:
                 share = float(np.median(gib) * 1024 / np.median(base))
                 text += f", {100 * share:.0f} % of TRL"
             _bar(ax, y, gib, side, text)
             y += 1
     _finish(ax, y, "peak memory, GiB")
-    _head(ax, f"{letter}  Memory", "above that of the imported libraries")
+    beside = set(select(table, metric=MIB)["method"]) >= {SAVING, CHECKPOINTING}
+    note = "% of TRL: of checkpointing where saving" if beside else ""
+    _head(ax, f"{letter}  Memory", note)
 
 
 def _bar(ax: Axes, y: int, values: np.ndarray, side: str, text: str) -> None:

@@ -1,19 +1,20 @@
 """A process of its own for one peak of memory: see `analyses.training_speed.study`."""
 
+import ctypes
 import pickle
 import sys
 from collections.abc import Callable
 from functools import partial
 
 from analyses.speed.memory import highest, resident
-from analyses.training_speed.ours import OURS, Ours, Way, load, reference
+from analyses.training_speed.ours import WAYS, Ours, load, reference
 from analyses.training_speed.scene import Scene
 
 
-def ours(scene: Scene) -> Callable[[], None]:
+def ours(scene: Scene, name: str) -> Callable[[], None]:
     """One round of gradlab's steps, compiled."""
     model, params = load(scene)
-    side = Ours(scene, Way(), model)
+    side = Ours(scene, WAYS[name], model)
     table = reference(side, params)
     state = side.start(params)
     side.compile(state, table)
@@ -30,9 +31,9 @@ def ours(scene: Scene) -> Callable[[], None]:
 def main() -> None:
     """Reads (scene, side); prints the peak in MiB over what its imports take."""
     scene, name = pickle.load(sys.stdin.buffer)
-    if name == OURS:
+    if name in WAYS:
         before = resident()
-        train = ours(scene)
+        train = ours(scene, name)
     else:
         from analyses.training_speed import trl_side
 
@@ -43,6 +44,8 @@ def main() -> None:
 
         train = partial(trl_side.train, trainer, lambda number, seconds: None)
 
+    # What compiling and loading have freed goes back, also in small pieces.
+    ctypes.CDLL(None).malloc_trim(0)
     print(highest(train) - before)
 
 

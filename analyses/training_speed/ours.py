@@ -5,10 +5,13 @@
     without_response_head     the head runs on every position that the layers run on
     without_bucketing         batches in the order of the data, one padded shape
     plain                     none of the three
+    saving                    all of it, and less memory for more time: a batch in parts
+                              one after another, layers run again in the backward pass
 
 All of them are the trainer's own step and batches; what they compute is the same.
 """
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -21,7 +24,7 @@ import numpy as np
 from analyses.training_speed.scene import Scene
 from gradlab.data.packing import PackedBatch
 from gradlab.losses import resolve
-from gradlab.models import LanguageModel, load_model
+from gradlab.models import LanguageModel, language_model, load_model
 from gradlab.training.batching import SIDES, Batcher, Rows, TrainBatch
 from gradlab.training.config import OptimiserSettings
 from gradlab.training.forward import Score, Scores, make_score
@@ -32,7 +35,7 @@ from gradlab.training.rounds import Table, response_table
 from gradlab.training.step import Step, StepReport, TrainState
 from gradlab.types import Params
 
-OURS = "gradlab"
+OURS, SAVING = "gradlab", "saving"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Way:
     packing: bool = True
     response_head: bool = True
     bucketing: bool = True
+    parts: int = 1
+    remat: bool = False
 
 
 WAYS = {
@@ -50,6 +55,7 @@ WAYS = {
     "without_response_head": Way(response_head=False),
     "without_bucketing": Way(bucketing=False),
     "plain": Way(False, False, False),
+    SAVING: Way(parts=4, remat=True),
 }
 
 
@@ -86,7 +92,8 @@ class Ours:
         """Plans batches and the step; compiles nothing yet."""
         config, steps = scene.config, scene.size.batches
         shapes = config.max_shapes if way.bucketing else 1
-        separate = Batcher.of(scene.rows, 2, max_shapes=shapes)
+        parts = math.gcd(way.parts, config.batch_size)
+        separate = Batcher.of(scene.rows, 2, max_shapes=shapes, parts=parts)
         packed = PackedBatcher(scene.rows, SIDES[:2], ())
         self.way = way
         self.order = Order(
@@ -100,13 +107,16 @@ class Ours:
         self.batcher = separate
         if way.packing:
             self.batcher = PackedBatcher.planned(
-                scene.rows, self.order, max_shapes=shapes
+                scene.rows, self.order, max_shapes=shapes, parts=parts
             )
+        if way.remat and model.config is not None:
+            model = language_model(model.config, remat=True)
         score = make_score(model) if way.response_head else every_position(model)
         settings = OptimiserSettings(learning_rate=config.learning_rate)
         optimiser = make_optimiser(settings, 10**6)
         self.training = Step(score, resolve("dpo"), optimiser)
-        self._compiled: dict[Any, Any] = {}
+        self._update = self.training.compiled()
+        self._shapes: set[Any] = set()
         self.compile_seconds = 0.0
 
     def start(self, params: Params) -> TrainState:
@@ -115,19 +125,18 @@ class Ours:
         return TrainState.start(copied, self.training.optimiser)
 
     def compile(self, state: TrainState, table: Table) -> None:
-        """For every shape of the round."""
+        """Compiles by a step of every shape of the round; leaves the state alone."""
         started = time.perf_counter()
-        update = jax.jit(self.training.update, donate_argnums=0)
         for batch in self.batches(table):
-            if (shape := _shape(batch)) not in self._compiled:
-                with jax.default_matmul_precision("highest"):
-                    self._compiled[shape] = update.lower(state, batch).compile()
+            if (shape := _shape(batch)) not in self._shapes:
+                self._shapes.add(shape)
+                self._train(jax.tree.map(jnp.copy, state), batch)
         self.compile_seconds = time.perf_counter() - started
 
     @property
     def shapes(self) -> int:
         """How many shapes were compiled."""
-        return len(self._compiled)
+        return len(self._shapes)
 
     def batches(self, table: Table) -> Iterator[TrainBatch]:
         """Those of one round."""
@@ -148,7 +157,13 @@ class Ours:
           The next state, and what the step saw, as numpy arrays.
         """
         batch = self.batcher.batch(self.order.batch(number), table)
-        state, report = self._compiled[_shape(batch)](state, batch)
+        return self._train(state, batch)
+
+    def _train(
+        self, state: TrainState, batch: TrainBatch
+    ) -> tuple[TrainState, StepReport]:
+        with jax.default_matmul_precision("highest"):
+            state, report = self._update(state, batch)
         jax.block_until_ready(state)
         return state, jax.device_get(report)
 
@@ -174,7 +189,7 @@ def reference(ours: Ours, params: Params) -> Table:
             ours.training.score,
             params,
             ours.batcher,
-            batch_size=ours.order.batch_size,
+            batch_size=ours.order.batch_size // ours.batcher.parts,
         )
 
 

@@ -7,7 +7,10 @@ the state of the machine. A first step of each side isn't counted.
 
 A step of gradlab is timed from making the batch to its numbers on the host; one of TRL
 without collating. Memory is the most that a process of its own holds during one round,
-above what it held before the model was loaded: parameters, optimiser, activations.
+above what it held before the model was loaded: parameters, optimiser, activations. What
+was freed before the round, as by compiling, is handed back first. Each side is measured
+as fast as it is, and in a setting that saves memory for time: `saving` here, gradient
+checkpointing in TRL, its default. Steps are timed beside the faster TRL.
 
 Rows of the table, by metric:
 
@@ -18,7 +21,8 @@ Rows of the table, by metric:
     cost, _low, _high           seconds of a way of gradlab over those of all of it:
                                 what is lost when a part is switched off
     columns, positions          tokens that the layers, and the head, run on in a round
-    compile_seconds, shapes     of one way: what compiling took, and of how many shapes
+    compile_seconds, shapes     of one way: what compiling took, with a step of each
+                                shape, and how many shapes
     peak_mib                    memory; trl_checkpointing is TRL's default, which saves
                                 memory for time
     difference                  of TRL's reference log-probabilities from ours, largest,
@@ -38,7 +42,7 @@ import pandas as pd
 
 from analyses.speed.memory import own_process
 from analyses.training_speed.config import DTYPE, PAIRS, Config
-from analyses.training_speed.ours import OURS, WAYS, Ours, load, reference
+from analyses.training_speed.ours import OURS, SAVING, WAYS, Ours, load, reference
 from analyses.training_speed.scene import Scene, lacking, made
 from gradlab.errors import GradlabError
 from gradlab.tables import StudyResult, select
@@ -101,7 +105,7 @@ def _trl() -> str:
 def _measured(scene: Scene) -> Iterator[Row]:
     """All rows of one scene, without ratios."""
     model, params = load(scene)
-    names = WAYS if scene.size.ablate else [OURS]
+    names = WAYS if scene.size.ablate else [OURS, SAVING]
     sides = {name: Ours(scene, WAYS[name], model) for name in names}
     table = reference(sides[OURS], params)
     state = sides[OURS].start(params)
@@ -195,9 +199,9 @@ def _per_round(rows: list[Row], scene: Scene) -> Iterator[Row]:
 
 
 def _peaks(scene: Scene) -> Iterator[Row]:
-    """Peak memory of gradlab, and of TRL in two settings."""
+    """Peak memory of gradlab and of TRL, each as it is and saving memory."""
     trl = [TRL, f"{TRL}_checkpointing"] if trl_found() else []
-    for name in [OURS, *trl]:
+    for name in [OURS, SAVING, *trl]:
         what = f"memory of {name} at {scene.size.name}"
         peak = own_process("analyses.training_speed.child", (scene, name), what)
         if not math.isnan(peak):

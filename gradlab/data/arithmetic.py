@@ -11,7 +11,7 @@ the embedded model was trained for; it can't do much beyond them.
 
 import json
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -107,22 +107,33 @@ def problems(
       True
     """
     _check_settings(n, steps, style, max_value)
-    rng = np.random.default_rng(seed)
-    seen: set[str] = set()
-    found: list[Problem] = []
-    for _ in range(n * _PATIENCE):
-        if len(found) == n:
-            break
-        problem = draw(rng, steps, style, max_value)
-        if problem.prompt not in seen and problem.prompt not in exclude:
-            seen.add(problem.prompt)
-            found.append(problem)
+    found = list(_distinct(n, seed, steps, style, max_value, exclude))
     if len(found) < n:
         raise DataError(
             f"n={n}: found only {len(found)} distinct problems with steps={steps} and "
             f"max_value={max_value}, expected {n}; widen the settings or ask for fewer"
         )
     return found
+
+
+def _distinct(
+    n: int,
+    seed: int,
+    steps: tuple[int, int],
+    style: Style | None,
+    max_value: int,
+    exclude: Collection[str],
+) -> Iterator[Problem]:
+    """Up to n problems of distinct prompts, drawn one at a time; fewer where rare."""
+    rng = np.random.default_rng(seed)
+    seen: set[str] = set()
+    for _ in range(n * _PATIENCE):
+        if len(seen) == n:
+            return
+        problem = draw(rng, steps, style, max_value)
+        if problem.prompt not in seen and problem.prompt not in exclude:
+            seen.add(problem.prompt)
+            yield problem
 
 
 def solution(problem: Problem) -> str:
@@ -209,10 +220,9 @@ def pairs(
         raise DataError(f"kinds: found {kinds}, expected some of {CORRUPTIONS}")
     if steps[1] < 2 and set(kinds) != {"last"}:
         raise DataError(f"steps: found {steps}; {kinds} need at least two steps")
+    _check_settings(n, steps, style, max_value)
     # Spare problems, since some do not allow the kind whose turn it is.
-    drawn = problems(
-        4 * n + 8, seed, steps=steps, style=style, max_value=max_value, exclude=exclude
-    )
+    drawn = _distinct(4 * n + 8, seed, steps, style, max_value, exclude)
     rng = np.random.default_rng([seed, 1])
     found: list[ArithmeticPair] = []
     for problem in drawn:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -135,9 +136,18 @@ def _read(config: InputConfig) -> PairFile:
     return embedded_pairs(count, config.seed)
 
 
-def embedded_pairs(count: int, seed: int) -> PairFile:
-    """Word problems with a right and a wrong solution, which come with gradlab."""
-    made = arithmetic.pairs(count, seed)
+def embedded_pairs(count: int, seed: int, *, every_length: bool = False) -> PairFile:
+    """Word problems with a right and a wrong solution, which come with gradlab.
+
+    Args:
+      count: how many.
+      seed: of the draw.
+      every_length: from one step to three, as `arithmetic.problems` draws them, and
+        the last step of each wrong solution is wrong. Otherwise two or three steps,
+        and all kinds of wrong solutions take turns.
+    """
+    shape: dict[str, Any] = {"steps": (1, 3), "kinds": ("last",)}
+    made = arithmetic.pairs(count, seed, **shape if every_length else {})
     columns = ("prompt", "chosen", "rejected")
     return read_pairs([{c: getattr(p, c) for c in columns} for p in made])
 

@@ -42,7 +42,7 @@ def map_statistics(
 
     def vocab_part(row, answer, block, ids):
         logits = jnp.einsum(
-            "nd,dv->nv",
+            "nd,vd->nv",
             row.astype(narrow),
             block.astype(narrow),
             preferred_element_type=wide,
@@ -67,12 +67,14 @@ def map_statistics(
 
 
 def _vocab_blocks(head: Array, size: int) -> tuple[Array, Array]:
-    """[D, V] -> ([blocks, D, size], token ids [blocks, size])."""
+    """[D, V] -> ([blocks, size, D], token ids [blocks, size]).
+
+    Tokens come first as in the table of a tied model, which is then not copied.
+    """
     depth, vocab = head.shape
     size = min(size, vocab)
     padded = _pad(head.T, size)
-    blocks = padded.reshape(-1, size, depth).swapaxes(1, 2)
-    return blocks, jnp.arange(padded.shape[0]).reshape(-1, size)
+    return padded.reshape(-1, size, depth), jnp.arange(len(padded)).reshape(-1, size)
 
 
 def _pad(array: Array, step: int) -> Array:

@@ -48,7 +48,7 @@ class DataSettings:
     path: str | None = None
     """A .jsonl or .parquet file or a hub data-set id: pairs; for sft and selfplay also
     demonstrations (prompt with completion, messages, or text). Default: embedded
-    problems."""
+    problems, of one to three steps for sft and selfplay, else of two or three."""
 
     limit: int | None = None
     """Use only the first N good rows. Embedded problems: their number, default 2000."""

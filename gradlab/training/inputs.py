@@ -119,7 +119,8 @@ def _read_pairs(config: TrainConfig) -> PairFile:
     data: DataSettings = config.data
     if data.path is not None:
         return read_pairs(data.path, limit=data.limit, on_bad_row=data.on_bad_row)
-    return embedded_pairs(data.limit or EMBEDDED_ROWS, config.seed)
+    count, alone = data.limit or EMBEDDED_ROWS, config.stage != "preference"
+    return embedded_pairs(count, config.seed, every_length=alone)
 
 
 def _tokenized(config: TrainConfig, text: PairFile, tokenizer: Tokenizer, longest: int):

@@ -9,7 +9,7 @@ gradient of the uncut batch.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache
 from typing import Any
 
 import jax
@@ -18,11 +18,28 @@ import numpy as np
 import optax
 
 from gradlab.losses import BoundLoss
-from gradlab.models.sharding import mesh_of
+from gradlab.models.sharding import gathered, mesh_of
 from gradlab.training.batching import TrainBatch, merge_parts
 from gradlab.training.forward import Score, Scores, loss_inputs, with_draws
 from gradlab.training.optimisers import Schedule
 from gradlab.types import Array, Params
+
+
+@cache
+def least_memory() -> dict[str, Any]:
+    """Compiler options that order operations for least memory; none off the CPU.
+
+    By default XLA orders them there for most concurrency: layers that are to be
+    computed again in the backward pass are then computed long before it.
+    """
+    options = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
+    if jax.default_backend() != "cpu":
+        return {}
+    try:
+        jax.jit(lambda: 0, compiler_options=options).lower().compile()
+    except jax.errors.JaxRuntimeError:  # another version of XLA
+        return {}
+    return options
 
 
 @jax.tree_util.register_dataclass
@@ -103,15 +120,32 @@ class Step:
         Args:
           like: a state on several devices; new ones lie as it does.
         """
-        lie = None
-        if mesh_of(like) is not None:
-            lie = jax.tree.map(lambda leaf: leaf.sharding, like), None
-        update = jax.jit(
-            lambda numbers, *state: replace(self, **numbers).update(*state),
-            donate_argnums=1,
-            out_shardings=lie,
+        lie = TrainState(None, None, None, None)  # type: ignore[arg-type]
+        if like is not None and mesh_of(like) is not None:
+            lie = jax.tree.map(lambda leaf: leaf.sharding, like)
+        options = least_memory()
+        gradient = jax.jit(
+            lambda numbers, *ahead: replace(self, **numbers).gradient(*ahead),
+            out_shardings=(lie.params, None),
+            compiler_options=options,
         )
-        return partial(update, self.numbers())
+        # A program of its own, run only where the state does move: one that selects
+        # between old and new state has to hold both.
+        move = jax.jit(
+            lambda numbers, *ahead: replace(self, **numbers)._moved(*ahead),
+            donate_argnums=1,
+            out_shardings=None if lie.params is None else lie,
+            compiler_options=options,
+        )
+        numbers = self.numbers()
+
+        def update(state: TrainState, batch: TrainBatch) -> Any:
+            grads, report = gradient(numbers, state, batch)
+            if gathered(state.halted) or gathered(report.failed):
+                return replace(state, halted=jnp.ones_like(state.halted)), report
+            return move(numbers, state, grads), report
+
+        return update
 
     def numbers(self) -> dict[str, np.ndarray]:
         """`scale` and `seed` as arrays."""
@@ -127,9 +161,8 @@ class Step:
           The same state and batch give the same result. If the loss or the gradient is
           not finite, nothing but `halted` changes.
         """
-        direction, opt_state, report = self.direction(state, batch)
-        params = optax.apply_updates(state.params, direction)
-        moved = TrainState(params, opt_state, state.step + 1, state.halted)
+        grads, report = self.gradient(state, batch)
+        moved = self._moved(state, grads)
         stays = state.halted | report.failed
         kept = jax.tree.map(lambda old, new: jnp.where(stays, old, new), state, moved)
         return replace(kept, halted=stays), report
@@ -142,15 +175,29 @@ class Step:
         Returns:
           (change of the parameters, optimiser state behind it, report).
         """
+        grads, report = self.gradient(state, batch)
+        return *self._change(state, grads), report
+
+    def gradient(
+        self, state: TrainState, batch: TrainBatch
+    ) -> tuple[Params, StepReport]:
+        """Gradient of the batch mean of the loss, and what the step saw."""
         key = jax.random.fold_in(jax.random.key(self.seed), state.step)
         batch = with_draws(batch, self.loss, key)
         grads, report = self._gradient(state.params, batch, self._loss_at(state.step))
         norm = optax.tree.norm(grads)
         finite = jnp.isfinite(norm) & jnp.isfinite(report.values).all()
-        report = replace(report, grad_norm=norm, failed=~finite)
+        return grads, replace(report, grad_norm=norm, failed=~finite)
+
+    def _moved(self, state: TrainState, grads: Params) -> TrainState:
+        change, opt_state = self._change(state, grads)
+        params = optax.apply_updates(state.params, change)
+        return TrainState(params, opt_state, state.step + 1, state.halted)
+
+    def _change(self, state: TrainState, grads: Params) -> tuple[Params, Any]:
+        """(change of the parameters, optimiser state behind it)."""
         change, opt_state = self.optimiser.update(grads, state.opt_state, state.params)
-        change = jax.tree.map(lambda leaf: self.scale * leaf, change)
-        return change, opt_state, report
+        return jax.tree.map(lambda leaf: self.scale * leaf, change), opt_state
 
     def _loss_at(self, step: Array) -> BoundLoss:
         values = {name: value(step) for name, value in (self.schedules or {}).items()}

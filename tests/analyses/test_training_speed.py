@@ -11,7 +11,7 @@ from analyses.__main__ import TABLES, run
 from analyses.training_speed import Config, study
 from analyses.training_speed.child import ours as one_round
 from analyses.training_speed.config import PAIRS, TOKENIZER
-from analyses.training_speed.ours import OURS, WAYS, Ours, load, reference
+from analyses.training_speed.ours import OURS, SAVING, WAYS, Ours, load, reference
 from analyses.training_speed.scene import made
 from gradlab.data.arithmetic import pairs
 from gradlab.data.bpe import train_tokenizer
@@ -125,9 +125,10 @@ def test_all_ways_take_the_same_step(data):
 
 
 @pytest.mark.slow
-def test_the_round_whose_memory_is_measured_runs(data):
+@pytest.mark.parametrize("name", [OURS, SAVING])
+def test_the_round_whose_memory_is_measured_runs(data, name):
     with made(CONFIG, SIZE, 0, data) as scene:
-        one_round(scene)()
+        one_round(scene, name)()
 
 
 @pytest.mark.parity
@@ -146,7 +147,7 @@ def test_beside_trl(data):
     assert ratio == pytest.approx((wide[OURS] / wide["trl"]).median())
     assert select(table, metric="difference")["value"].item() < 1e-5
     peaks = select(table, metric="peak_mib")
-    assert set(peaks["method"]) == {OURS, "trl", "trl_checkpointing"}
+    assert set(peaks["method"]) == {OURS, SAVING, "trl", "trl_checkpointing"}
     assert result.manifest["trl"].startswith("trl ")
 
 

@@ -9,13 +9,14 @@ import optax
 import pytest
 
 from gradlab.losses import resolve
+from gradlab.models import build, language_model
 from gradlab.models.logps import response_logps
 from gradlab.training.batching import Batcher
 from gradlab.training.forward import make_score, sides_needed
 from gradlab.training.optimisers import hyper_schedules
-from gradlab.training.step import Step, TrainState
+from gradlab.training.step import Step, TrainState, least_memory
 from gradlab.types import PairLogps
-from tests.training.cases import references, rows, tiny
+from tests.training.cases import CONFIG, references, rows, tiny
 
 PAIRS = rows(8, seed=1)
 LOSSES = ["dpo", "kto", "wpo", "sampo"]  # plain, coupled, with squares, with a draw
@@ -166,6 +167,42 @@ def test_a_number_that_is_not_finite_stops_everything():
     for found in (halted, later):
         assert int(found.step) == 1
         jax.tree.map(np.testing.assert_array_equal, found.params, state.params)
+
+
+def test_the_compiled_step_is_the_step_and_stops_with_it():
+    step, state, batch = made("dpo")
+    compiled = step.compiled()
+    expected, report = jax.jit(step.update)(state, batch)
+    found, seen = compiled(jax.tree.map(jnp.copy, state), batch)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
+        (found, seen),
+        (expected, report),
+    )
+    bad = replace(batch, ref=batch.ref.copy())
+    bad.ref[0, 3, 0, 0] = np.nan
+    halted, report = compiled(found, bad)
+    later, _ = compiled(halted, batch)
+    assert report.failed
+    for stopped in (halted, later):
+        assert stopped.halted
+        assert int(stopped.step) == 1
+        jax.tree.map(np.testing.assert_array_equal, stopped.params, found.params)
+
+
+def test_layers_computed_again_take_less_memory():
+    config = replace(CONFIG, layers=8, ff_width=128)
+    params, batch = build(config)[1], Batcher.of(PAIRS, 2).batch(np.arange(8))
+
+    def held(remat: bool) -> int:
+        score = make_score(language_model(config, remat=remat))
+        step = Step(score, resolve("mle"), optax.sgd(0.1))
+        gradient = jax.jit(step.gradient, compiler_options=least_memory())
+        state = TrainState.start(params, step.optimiser)
+        compiled = gradient.lower(state, batch).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert held(remat=True) < 0.7 * held(remat=False)
 
 
 def test_bfloat16_keeps_parameters_and_log_probabilities_wide():
