@@ -13,8 +13,8 @@ from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.comparison.config import CompareConfig
 from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
-from gradlab.paper.config import TableConfig
 from gradlab.length.config import LengthConfig
+from gradlab.paper.config import TableConfig
 from gradlab.rank.config import RankConfig
 from gradlab.report.config import ReportConfig
 from gradlab.training.config import TrainConfig
