@@ -210,7 +210,7 @@ def _correlation_rows(loss: str, scene: Scene, counts, draws: int, keys):
     weights = value_and_token_weights(loss, pairs)[1]
     found = length_weights(weights, pairs)
     slope = found.slope_averaged if averaged else found.slope_summed
-    quantities = {
+    quantities: dict[str, Any] = {
         "margin": margin(pairs, averaged=averaged, reference=info.needs_reference),
         "slope": jnp.abs(slope),
     }
