@@ -75,11 +75,11 @@ def _read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     path = folder / "summary.csv"
     if not path.is_file():
         raise GradlabError(
-            f"{folder}: no summary.csv there; expected a folder that 'gradlab compare' "
-            "or 'gradlab drift' wrote"
+            f"{folder}: no summary.csv there; expected a folder that 'gradlab compare', "
+            "'drift' or 'length' wrote"
         )
     summary = read_table(path)
-    require_columns(summary, ["loss", "value"], str(path))
+    require_columns(summary, ["loss"], str(path))
     return summary, read_manifest(folder / "manifest.json")
 
 
@@ -91,7 +91,9 @@ def _columns(asked: Sequence[str], summary: pd.DataFrame) -> list[str]:
             f"--columns: no column of numbers {unknown[0]!r}; expected some of "
             f"{', '.join(numeric)}"
         )
-    return list(asked) or [name for name in numeric if name in HEADINGS]
+    known = [name for name in numeric if name in HEADINGS]
+    ends = ("_low", "_high")
+    return list(asked) or known or [n for n in numeric if not n.endswith(ends)]
 
 
 def _ways(asked: Sequence[str], summary: pd.DataFrame) -> dict[str, str]:
@@ -133,7 +135,7 @@ def _origin(manifest: Mapping[str, Any]) -> str:
 def _rule(columns: Mapping[str, Any]) -> str:
     found = []
     if any(column.low is not None for column in columns.values()):
-        found.append("Brackets: 95 % bootstrap interval over pairs.")
+        found.append("Brackets: 95 % interval over pairs.")
     if any(column.bold.any() for column in columns.values()):
         found.append(
             "Bold: the best, and those that the same pairs can't tell from it."

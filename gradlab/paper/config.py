@@ -12,7 +12,7 @@ DRAWS = 2000
 
 @dataclass(frozen=True)
 class TableConfig:
-    """Make a table for a paper from the results of `gradlab compare` or `drift`.
+    """Make a table for a paper from the results of `gradlab compare`, `drift` or `length`.
 
     One line per loss. Means and shares get their 95 % bootstrap interval over pairs.
     Where one loss can be better than another, the best is bold, and with it those that
@@ -20,7 +20,7 @@ class TableConfig:
     """
 
     run: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RUN_DIR")]]
-    """Folder that `gradlab compare` or `gradlab drift` wrote."""
+    """Folder that `gradlab compare`, `drift` or `length` wrote."""
 
     format: Format = "latex"
     """latex (booktabs), markdown, or csv with all digits."""

@@ -1,7 +1,7 @@
 """Numbers with intervals, and which of them are the best."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,8 @@ class Estimates:
 
     Attributes:
       values: [L] as in the summary.
-      low: [L] end of the bootstrap interval over pairs; None without.
+      low: [L] end of the bootstrap interval over pairs, or of the interval that the
+        summary brings along; None without.
       high: likewise.
       bold: [L] the best, and those that can't be told from it.
     """
@@ -68,6 +69,10 @@ def estimate_columns(
             _check(name, values, ratios[name])
             drawn = ratios[name].values(counts)
         found[name] = _estimates(values, drawn, ways.get(name, ""))
+        if drawn is None and f"{name}_low" in summary:
+            ends = (summary[f"{name}_{end}"].to_numpy(float) for end in ("low", "high"))
+            low, high = ends
+            found[name] = replace(found[name], low=low, high=high)
     return found
 
 

@@ -49,9 +49,11 @@ def pair_sums(folder: Path, losses: list[str]) -> dict[str, Ratio]:
     Raises:
       GradlabError: the tables of the folder don't fit together.
     """
-    if (folder / "pairs.csv").is_file():
-        return _of_drift(read_table(folder / "pairs.csv"), losses, folder)
-    return _of_comparison(folder / "tokens.parquet", losses)
+    if not (folder / "pairs.csv").is_file():
+        return _of_comparison(folder / "tokens.parquet", losses)
+    pairs = read_table(folder / "pairs.csv")
+    # `gradlab length` puts intervals of its own into the summary.
+    return _of_drift(pairs, losses, folder) if "case" in pairs else {}
 
 
 def _of_comparison(path: Path, losses: list[str]) -> dict[str, Ratio]:

@@ -122,6 +122,18 @@ def test_an_interval_is_that_of_the_mean():
     np.testing.assert_allclose(found.high, values.mean() + half, atol=0.02)
 
 
+def test_intervals_of_the_summary_are_kept(tmp_path):
+    summary = pd.DataFrame(
+        {"loss": ["a"], "rho": [0.5], "rho_low": [0.25], "rho_high": [0.75]}
+    )
+    write_table(summary, tmp_path / "summary.csv")
+    write_table(pd.DataFrame({"loss": ["a"], "pair": [0]}), tmp_path / "pairs.csv")
+    (tmp_path / "manifest.json").write_text("{}")
+    columns = paper_table(TableConfig(tmp_path)).columns
+    assert list(columns) == ["rho"]
+    assert (columns["rho"].low, columns["rho"].high) == (0.25, 0.75)
+
+
 def test_latex_is_escaped_and_whole(drift_run, capsys):
     assert main(["table", str(drift_run), "--label", "tab:x"]) == 0
     printed = capsys.readouterr().out
