@@ -75,8 +75,8 @@ def _read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     path = folder / "summary.csv"
     if not path.is_file():
         raise GradlabError(
-            f"{folder}: no summary.csv there; expected a folder that 'gradlab compare', "
-            "'drift' or 'length' wrote"
+            f"{folder}: no summary.csv there; expected a folder that 'gradlab "
+            "compare', 'drift' or 'length' wrote"
         )
     summary = read_table(path)
     require_columns(summary, ["loss"], str(path))

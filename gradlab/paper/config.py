@@ -12,7 +12,7 @@ DRAWS = 2000
 
 @dataclass(frozen=True)
 class TableConfig:
-    """Make a table for a paper from the results of `gradlab compare`, `drift` or `length`.
+    """Make a table for a paper from a run of `gradlab compare`, `drift` or `length`.
 
     One line per loss. Means and shares get their 95 % bootstrap interval over pairs.
     Where one loss can be better than another, the best is bold, and with it those that
