@@ -13,12 +13,10 @@ drawn, and the keys of their rows besides study, loss and seed:
     ce_pos, agility            kind = g2, model = decoder or log-linear, rho, false_neg,
                                matching = rate: after training
     off_support                size: after training from fresh weights
-    threshold                  pair; part = condition: push over pull above which the
-                               good example falls
-    ratio                      pair; part = condition: push over pull of the loss
+    threshold, ratio           pair; part = condition: push over pull above which the
+                               good example falls, and that of the loss
 
-A figure whose metrics the table lacks is left out. Bands and crosses are 95 % Student-t
-intervals over seeds.
+A figure whose metrics the table lacks is left out.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,6 +26,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from gradlab.plotting import (
     loss_styles,
@@ -37,32 +36,28 @@ from gradlab.plotting import (
     plot_net_weight,
     plot_penalty_curves,
 )
+from gradlab.plotting.scales import tick_text
 from gradlab.plotting.style import DOUBLE_COLUMN, MUTED, SMALL, LineStyle, new_figure
 from gradlab.plotting.trends import group_handles, plot_trends
 from gradlab.tables import check_study_table, seed_intervals, select
 
-# loss as the table has it -> name in the figures; one name, one colour
+# loss of the table -> its name, where that is another; one name, one colour
 NAMES = {
     "mle": "mle",
     "mle(reduction=mean)": "mle",
     "mle(reduction=batch)": "mle",
-    "unlikelihood (token)": "unlikelihood (token)",
     "unlikelihood_token": "unlikelihood (token)",
-    "exmate (token)": "exmate (token)",
     "exmate(reduction=token, lam=1)": "exmate (token)",
     "dpo": "dpo",
     "mate (sum, .5)": "mate",
     "mate(reduction=sum, lam=0.5)": "mate",
     "mate(lam=0.2)": "mate",
-    "exmate (mean)": "exmate (mean)",
     "exmate(reduction=mean, lam=1)": "exmate (mean)",
     "exmate(lam=0.05)": "exmate (mean)",
     "exmate(lam=0.2)": "exmate (mean)",
     "exmate(lam=1)": "exmate (mean)",
     "exmate(lam=5)": "exmate (mean)",
-    "exmate (sum)": "exmate (sum)",
     "exmate(reduction=sum, lam=1)": "exmate (sum)",
-    "unlikelihood (sequence)": "unlikelihood (sequence)",
     "unlikelihood_sequence": "unlikelihood (sequence)",
     "dpo + mle": "dpo + mle",
     "dpo + 0.1*mle(reduction=mean)": "dpo + mle",
@@ -71,10 +66,9 @@ NAMES = {
     "dpo + exmate(reduction=token, lam=1)": "dpo + exmate",
     "dpo + 0.1*exmate(lam=1)": "dpo + exmate",
     "dpo + 1*exmate(lam=1)": "dpo + exmate",
-    "exmate (batch, .05)": "exmate (batch, .05)",
-    "exmate(reduction=batch, lam=0.05)": "exmate (batch, .05)",
-    "mle(reduction=mean), then dpo": "mle, then dpo",
     "exmate(lam=1), then dpo": "exmate, then dpo",
+    "mle(reduction=mean), then dpo": "mle, then dpo",
+    "exmate(reduction=batch, lam=0.05)": "exmate (batch, .05)",
 }
 ORDER = tuple(dict.fromkeys(NAMES.values()))
 PATH = "exmate (mean)"  # whose lambdas are joined
@@ -89,6 +83,10 @@ SHOWN = {
     ),
     "prefix": (
         "mle", "unlikelihood (token)", "exmate (token)", "mate", "dpo", "dpo + exmate",
+    ),
+    "logits": (
+        "mle", "unlikelihood (token)", "exmate (token)", "exmate (batch, .05)", "mate",
+        "dpo", "dpo + mle", "dpo + exmate",
     ),
     "trajectories": (
         "mle", "unlikelihood (token)", "exmate (token)", "mate", "dpo", "dpo + mle",
@@ -115,7 +113,7 @@ def draw(table: pd.DataFrame) -> dict[str, Figure]:
         "condition": ({"threshold", "ratio"}, condition),
     }
     metrics = set(table["metric"])
-    if np.all(table["size"].isna()):
+    if np.all(table["size"].isna()):  # only that of other runs
         metrics -= {"off_support"}
     named = table.assign(name=table["loss"].map(lambda loss: NAMES.get(loss, loss)))
     with paper_style():
@@ -140,7 +138,7 @@ def _drawn(plot: Callable[..., Axes], table: pd.DataFrame, metric: str, shown: s
 
 
 def _figure(ax: Axes) -> Figure:
-    assert isinstance(ax.figure, Figure)  # the plot made it, no one's subfigure
+    assert isinstance(ax.figure, Figure)
     return ax.figure
 
 
@@ -167,15 +165,15 @@ def logits(table: pd.DataFrame) -> Figure:
     """Gradient on the logits at the first difference, by role of the token."""
     rows = select(table, metric="logit_gradient", kind="curve")
     rows = rows.drop(columns="loss").rename(columns={"name": "loss", "region": "role"})
-    losses = [name for name in ORDER if name in set(rows["loss"])]
+    losses = [name for name in SHOWN["logits"] if name in set(rows["loss"])]
     return _figure(plot_logit_bars(rows, losses=losses))
 
 
 def trajectories(table: pd.DataFrame) -> Figure:
     """Tabular policy: masses at the first difference along gradient descent."""
     rows = select(table, kind="tabular", name=SHOWN["trajectories"])
-    styles, held = _styles(table), set(rows["name"])
-    names = [name for name in SHOWN["trajectories"] if name in held]
+    styles = _styles(table)
+    names = [name for name in SHOWN["trajectories"] if name in set(rows["name"])]
     steps = sorted(rows["step"].unique())
     place = {step: number for number, step in enumerate(steps)}
     fig = new_figure(DOUBLE_COLUMN, 2.4)
@@ -183,8 +181,7 @@ def trajectories(table: pd.DataFrame) -> Figure:
     for (metric, text), ax in zip(MASSES.items(), axes, strict=True):
         means = seed_intervals(select(rows, metric=metric), ["name", "step"])
         means["place"] = [place[step] for step in means["step"]]
-        # An interval of five masses may leave [0, 1]; they can't.
-        means[["low", "high"]] = means[["low", "high"]].clip(0, 1)
+        means = means.drop(columns=["low", "high"])  # the spread is that of the starts
         plot_trends(means, x="place", group="name", groups=names, styles=styles, ax=ax)
         ax.set_title(text)
         ax.set_xticks(range(0, len(steps), 3), [f"{step:g}" for step in steps[::3]])
@@ -212,18 +209,18 @@ def tradeoff(table: pd.DataFrame) -> Figure:
         "log-linear": select(wide, model="log-linear"),
     }
     panels = {name: points for name, points in panels.items() if len(points)}
-    styles, fig = _styles(table), new_figure(DOUBLE_COLUMN, 2.9)
+    styles, fig = _styles(table), new_figure(DOUBLE_COLUMN, 3.1)
     axes = np.atleast_1d(fig.subplots(1, len(panels)))
     for (title, points), ax in zip(panels.items(), axes, strict=True):
         _points(ax, points, styles)
         ax.set_title(title)
-        ax.set_xlabel("CE of good examples (nats/token)")
+        ax.set_xlabel("CE(good), nats/token")
     axes[0].set_ylabel("agility, CE(bad) − CE(good)")
     names = [name for name in ORDER if name in set(wide["name"])]
     handles, labels = group_handles(names, styles)
     for handle in handles:
         handle.set_linestyle("none")
-    fig.legend(handles, labels, loc="outside lower center", ncols=5)
+    fig.legend(handles, labels, loc="outside lower center", ncols=4)
     return fig
 
 
@@ -289,10 +286,11 @@ def condition(table: pd.DataFrame) -> Figure:
     medians = {str(loss): float(np.median(values)) for loss, values in ratios}
     shown = {loss: value for loss, value in medians.items() if value > 0}
     styles = loss_styles(shown)
-    for loss, value in shown.items():
-        line = {"color": styles[loss].color, "linestyle": styles[loss].dashes}
-        ax.axvline(value, label=loss, **line)
+    for number, (loss, value) in enumerate(shown.items()):
+        width = 2.8 - 0.3 * number  # equal ratios: both are seen
+        ax.axvline(value, label=loss, color=styles[loss].color, linewidth=width)
     ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
     fig.legend(loc="outside right upper", title="median b/a of")
     ax.set_xlabel("push over pull, b/a")
     ax.set_ylabel("share of pairs with\nn_c/⟨s_c, s_r⟩ below")

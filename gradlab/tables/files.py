@@ -25,7 +25,7 @@ TEXT_COLUMNS = frozenset(
         "metric", "part", "layer_group", "probe", "measure", "reduction",
         "unit", "schedule", "context_kind", "subset", "claim_id", "setting",
         "type", "verdict", "matching_rule", "source_tag", "source_checked",
-        "survives_holm", "note", "kind", "optimiser",
+        "survives_holm", "note", "kind", "optimiser", "model", "baseline", "matching",
     }
 )  # fmt: skip
 # Before pandas 3 the parser's default could miss a float's last bit.
