@@ -50,7 +50,8 @@ def wrong_way(table: pd.DataFrame) -> Figure:
         ax.remove()
     for kind, ax in zip(kinds, grid, strict=False):
         ranks = select(tokens, kind=kind)[["token_ww", "token_real"]].rank(pct=True)
-        _scatter(ax, 1 - ranks["token_ww"].to_numpy(), ranks["token_real"].to_numpy())
+        score, drift = ranks.to_numpy(float).T
+        _scatter(ax, 1 - score, drift)
         rho = select(table, metric="ww_real", kind=kind)["value"].mean()
         shown = f"{rho:+.2f}".replace("-", "\N{MINUS SIGN}")
         ax.set_title(f"{NAMES[kind]}: {shown}", fontsize=7, pad=3)

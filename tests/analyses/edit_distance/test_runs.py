@@ -100,6 +100,7 @@ def test_every_edit_is_made_on_the_same_chosen_responses():
         assert pair_edits(pair.chosen, pair.rejected).token_edits <= 2
     prompts = {problem.prompt for problem in start.problems}
     assert len(prompts) == CONFIG.problems
+    assert start.tokenizer is not None
     decoded = {start.tokenizer.decode(p.prompt, skip_special=True) for p in one}
     assert not prompts & decoded
 
