@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from figures._edit_cells import (
     EQUAL_RATE,
@@ -63,6 +64,7 @@ def profile(table: pd.DataFrame) -> Figure:
         summed = counts.groupby("offset", as_index=False).agg(value=("value", "sum"))
         low.bar(summed["offset"], summed["value"], color=MUTED, width=0.8)
         low.set_xlabel("position from the first token that differs")
+        low.xaxis.set_major_locator(MaxNLocator(integer=True))
     top[0].set_ylabel("drift of a chosen token (nats)")
     bottom[0].set_ylabel("tokens")
     legend_below(fig, losses, styles)
@@ -143,6 +145,9 @@ def rates(table: pd.DataFrame) -> Figure:
         lines = seed_intervals(select(rows, loss=losses), ["loss", "lr"])
         plot_trends(lines, x="lr", group="loss", groups=losses, styles=styles, ax=ax)
         ax.set_xscale("log")
+        shown = sorted(set(rows["lr"]))
+        ax.set_xticks(shown, [f"{rate:g}" for rate in shown])
+        ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("learning rate")
         ax.set_title(KINDS[kind], fontsize=7, pad=3)
     for ax in axes[:-1]:

@@ -32,6 +32,7 @@ from gradlab.plotting.style import (
 from gradlab.plotting.trends import plot_trends
 from gradlab.tables import seed_intervals, select
 
+COLUMNS = {"text": "texts", "arithmetic": "problems"}
 ORANGES = LinearSegmentedColormap.from_list("gradlab_oranges", ["#D55E00", "#fff6f0"])
 
 
@@ -136,7 +137,7 @@ def falls(table: pd.DataFrame) -> Figure:
     parts, columns = [], []
     for kind in kinds_of(select(table, metric="profile")):
         placed, names = _by_size(ends(table, "below_start", kind), table)
-        names = [f"{kind},\n{' '.join(name.split())}" for name in names]
+        names = [f"{COLUMNS[kind]}, {name.split()[0]}" for name in names]
         columns += names
         parts.append(placed.assign(column=[names[at] for at in placed["place"]]))
     rows, losses = pd.concat(parts), grid_losses(table)
@@ -148,7 +149,8 @@ def falls(table: pd.DataFrame) -> Figure:
     )  # fmt: skip
     ax.set_yticklabels([name_of(loss) for loss in losses])
     fig.supxlabel(
-        "Share of pairs whose chosen response ends less likely than it started",
+        "Share of pairs whose chosen response ends less likely than it started, by "
+        "edited tokens\nof synthetic texts and of word problems (one: a wrong result)",
         fontsize=SMALL,
     )
     return fig
@@ -159,7 +161,7 @@ def strengths(table: pd.DataFrame) -> Figure:
     fig = new_figure(DOUBLE_COLUMN, 2.1)
     panels = {
         "acc": ("exact answers after training", lambda x: f"{100 * x:.0f} %"),
-        "d_after": ("drift after the difference (nats/token)", lambda x: f"{x:+.3f}"),
+        "d_after": ("drift after the wrong result (nats/token)", _signed(3)),
     }
     for (metric, (name, text)), ax in zip(
         panels.items(), fig.subplots(1, 2), strict=True
@@ -173,6 +175,10 @@ def strengths(table: pd.DataFrame) -> Figure:
         ax.set_xlabel("beta")
         ax.set_title(name, fontsize=7, pad=3)
     return fig
+
+
+def _signed(digits: int) -> Callable[[float], str]:
+    return lambda x: f"{x:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _strength_loss(loss: str) -> bool:
@@ -224,7 +230,7 @@ def places(table: pd.DataFrame) -> Figure:
         rows = select(rows, edit_pos=list(words))
         rows = rows[rows["edit_tokens"] > 1]
         rows = rows.assign(place=[words[at] for at in rows["edit_pos"]])
-        _heat(ax, rows, "edit_kind", "place", lambda x: f"{x:+.2f}")
+        _heat(ax, rows, "edit_kind", "place", _signed(2))
         ax.set_title(f"drift, {name}", fontsize=7, pad=3)
         ax.set_xlabel("place of the edit")
         ax.label_outer()

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from figures._edit_cells import styles_of
 from gradlab.plotting.buckets import bucket_of
@@ -16,6 +17,7 @@ from gradlab.plotting.style import (
     RAISED,
     SINGLE_COLUMN,
     SMALL,
+    LineStyle,
     new_figure,
 )
 from gradlab.plotting.text import label
@@ -47,13 +49,19 @@ def wrong_way(table: pd.DataFrame) -> Figure:
     for ax in grid[len(kinds) :]:
         ax.remove()
     for kind, ax in zip(kinds, grid, strict=False):
-        rows = select(tokens, kind=kind)
-        _scatter(ax, -rows["token_ww"].to_numpy(), 1e3 * rows["token_real"].to_numpy())
+        ranks = select(tokens, kind=kind)[["token_ww", "token_real"]].rank(pct=True)
+        score, drift = ranks.to_numpy(float).T
+        _scatter(ax, 1 - score, drift)
         rho = select(table, metric="ww_real", kind=kind)["value"].mean()
-        title = f"{NAMES[kind]}: mean rank correlation {rho:+.2f}"
-        ax.set_title(title, fontsize=SMALL, pad=3)
-    fig.supxlabel("p(token | rejected) less p(token | chosen)", fontsize=8)
-    fig.supylabel("drift in one step of DPO (10⁻³ nats)", fontsize=8)
+        shown = f"{rho:+.2f}".replace("-", "\N{MINUS SIGN}")
+        ax.set_title(f"{NAMES[kind]}: {shown}", fontsize=7, pad=3)
+        ax.set_xticks([0, 0.5, 1])
+        ax.set_yticks([0, 0.5, 1])
+    fig.supxlabel(
+        "rank of p(token | rejected) less p(token | chosen), the sign argument's score",
+        fontsize=8,
+    )
+    fig.supylabel("rank of the drift in a step of DPO", fontsize=8)
     return fig
 
 
@@ -62,10 +70,7 @@ def _scatter(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
     bins = bucket_of(x, BINS)
     middle = [(np.median(x[bins == b]), np.median(y[bins == b])) for b in set(bins)]
     ax.plot(*zip(*sorted(middle), strict=True), color=LOWERED, marker="o", markersize=3)
-    for line in (ax.axhline, ax.axvline):
-        line(0, color=MUTED, linewidth=0.6, zorder=0)
-    largest = np.quantile(np.abs(y), 0.97)
-    ax.set_ylim(-1.15 * largest, 1.15 * largest)  # a few tokens lie beyond
+    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
 
 
 def real(table: pd.DataFrame) -> Figure:
@@ -74,6 +79,7 @@ def real(table: pd.DataFrame) -> Figure:
     rows = select(table, metric=metrics)
     kinds = [kind for kind in NAMES if kind in set(rows["kind"])]
     losses = [str(loss) for loss in unique(rows, "loss")]
+    styles = styles_of(table)
     columns = min(len(kinds), 3)
     lines = -(-len(kinds) // columns)
     fig = new_figure(DOUBLE_COLUMN, 1.75 * lines + 0.4)
@@ -82,11 +88,11 @@ def real(table: pd.DataFrame) -> Figure:
         ax.remove()
     for kind, ax in zip(kinds, grid, strict=False):
         for number, metric in enumerate(metrics):
-            _side_bars(ax, select(rows, kind=kind, metric=metric), losses, number)
+            own = select(rows, kind=kind, metric=metric)
+            _side_bars(ax, own, losses, styles, number)
         ax.axhline(0, color=MUTED, linewidth=0.6)
         ax.set_xticks(range(3), ["before", "at", "after"])
         ax.set_title(NAMES[kind], fontsize=7, pad=3)
-    styles = styles_of(table)
     for loss in losses:
         grid[0].plot([], [], "s", color=styles[loss].color, label=label(loss))
     fig.legend(
@@ -97,11 +103,17 @@ def real(table: pd.DataFrame) -> Figure:
     return fig
 
 
-def _side_bars(ax: Axes, rows: pd.DataFrame, losses: list[str], number: int) -> None:
+def _side_bars(
+    ax: Axes,
+    rows: pd.DataFrame,
+    losses: list[str],
+    styles: dict[str, LineStyle],
+    number: int,
+) -> None:
     rows = select(rows, side="chosen")
     if rows.empty:
         return
-    styles, width = styles_of(rows), 0.8 / len(losses)
+    width = 0.8 / len(losses)
     found = seed_intervals(rows, ["loss"]).set_index("loss")
     for place, loss in enumerate(losses):
         if loss in found.index:
@@ -126,10 +138,13 @@ def placements(table: pd.DataFrame) -> Figure:
         line = select(rows, loss=loss).sort_values("x")
         if len(line):
             ax.plot(
-                line["x"], line["value"], color=colors.get(loss, "#009E73"), label=name
-            )
+                line["x"], line["value"], color=colors.get(loss, "#009E73"), label=name,
+                drawstyle="steps-post",
+            )  # fmt: skip
     ax.set_yscale("log")
-    ax.set_xlabel("log-ratio of the chosen response h_c (nats)")
+    ax.set_yticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("log-ratio h_c of the chosen (nats)")
     ax.set_ylabel("weight of chosen / rejected")
-    ax.legend(fontsize=SMALL)
+    fig.legend(loc="outside lower center", ncols=2, fontsize=SMALL)
     return fig
