@@ -15,17 +15,17 @@ MATCHED = "avg_matched"
 # (loss, kind of its strength) -> how it is called
 NAMES = {
     ("dpo", "sum"): "dpo",
-    ("averaged_dpo", "avg_matched"): "averaged_dpo, L̄β",
+    ("averaged_dpo", "avg_matched"): "averaged_dpo, Lβ",
     ("averaged_dpo", "avg"): "averaged_dpo, β",
     ("ipo", "sum"): "ipo",
-    ("ipo(reduction=mean)", "avg_matched"): "averaged ipo, L̄τ",
+    ("ipo(reduction=mean)", "avg_matched"): "averaged ipo, Lτ",
     ("ipo(reduction=mean)", "avg"): "averaged ipo, τ",
-    ("simpo", "avg_matched"): "simpo, L̄β",
+    ("simpo", "avg_matched"): "simpo, Lβ",
     ("simpo_summed", "sum"): "simpo summed",
     ("rdpo", "sum"): "rdpo",
     ("sampo", "sum"): "sampo",
     ("wpo", "sum"): "wpo",
-    ("averaged_dpo(reference_averaged=False)", "avg_matched"): "reference summed, L̄β",
+    ("averaged_dpo(reference_averaged=False)", "avg_matched"): "reference summed, Lβ",
 }
 FRONTIER = list(NAMES.values())
 AXES = {
@@ -34,7 +34,7 @@ AXES = {
     ("kl_seq", "gen_len"): ("KL to the reference, nats", "tokens generated"),
 }
 SUBSETS = ("chosen shorter", "matched", "chosen longer")
-TWO = ("dpo", "averaged_dpo, L̄β")
+TWO = ("dpo", "averaged_dpo, Lβ")
 METRICS = ("gen_len", "score", "kl_seq", "r2_len", "drift_sum", "drift_token", "length")
 
 

@@ -217,7 +217,7 @@ def masses(table: pd.DataFrame) -> Figure:
                 linestyle=style.dashes, marker=style.marker, markersize=3, linewidth=1,
             )  # fmt: skip
         ax.set_title(DATASETS[name], fontsize=7, pad=2)
-        ax.set_ylim(0, None)
+    axes[0].set_ylim(0, None)  # shared, so only once all lines are there
     axes[0].set_ylabel("Σ|w| / the loss's mean")
     fig.supxlabel("tokens in the response", fontsize=8)
     fig.legend(*group_handles(losses, styles), loc="outside right center")
@@ -249,11 +249,11 @@ def correlations(table: pd.DataFrame) -> Figure:
     for handle in handles:
         handle.set_linestyle("")
     names = [DATASETS[name] for name in sets]
-    fig.legend(handles, names, loc="outside lower center", ncols=len(sets))
-    fig.supxlabel(
-        "rank correlation with L_chosen − L_rejected, 95 % bootstrap interval",
-        fontsize=SMALL,
-    )
+    fig.legend(
+        handles, names, loc="outside lower center", ncols=len(sets),
+        title="rank correlation with L_chosen − L_rejected, 95 % bootstrap interval",
+        title_fontsize=SMALL,
+    )  # fmt: skip
     return fig
 
 

@@ -26,6 +26,7 @@ TEXT_COLUMNS = frozenset(
         "unit", "schedule", "context_kind", "subset", "claim_id", "setting",
         "type", "verdict", "matching_rule", "source_tag", "source_checked",
         "survives_holm", "note", "kind", "optimiser", "model", "baseline", "matching",
+        "beta_kind", "ref_convention", "quantity",
     }
 )  # fmt: skip
 # Before pandas 3 the parser's default could miss a float's last bit.
