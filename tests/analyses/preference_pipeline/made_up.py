@@ -137,7 +137,7 @@ def _run(cell: Cell, seed: int, sign: float) -> dict[str, float]:
     through = (15 + cell.strength) * (sign < 0 and cell.delta != FREE)
     pairwise = 0.1 * sign * (cell.scheme == "extremes" and cell.part == "grid")
     budget = 0.1 * sign * (cell.delta != FREE and cell.part == "grid")
-    worth = 0.8 - sign * 0.005 * (fall - 2) ** 2 * (cell.part != "grid")
+    worth = 0.8 - sign * 0.01 * (fall - 2) ** 2 * (cell.part != "grid")
     worth += pairwise + budget + noise
     return {
         "utility": worth,
