@@ -23,10 +23,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from gradlab.plotting import loss_styles, paper_style
+from gradlab.plotting.scales import set_log_ticks
 from gradlab.plotting.style import (
     DOUBLE_COLUMN,
     INK,
@@ -76,8 +76,7 @@ def draw(table: pd.DataFrame) -> dict[str, Figure]:
         }
 
 
-def _named(rows: pd.DataFrame) -> list[str]:
-    """Names in the study's order."""
+def _named(rows: pd.DataFrame) -> list[str]:  # in the study's order
     return [name for name in NAMES.values() if name in set(rows["name"])]
 
 
@@ -113,6 +112,7 @@ def members(table: pd.DataFrame) -> Figure:
         if weight:
             ax.set_yscale("log", nonpositive="mask")
             ax.set_ylim(5e-3, 60)
+            set_log_ticks(ax.yaxis)
             ax.set_xlabel("z = scale · log(π / πₜ) + shift")
         else:
             ax.set_ylim(-6, 6)
@@ -133,6 +133,7 @@ def iterations(table: pd.DataFrame) -> Figure:
     for ax, scale in zip(axes, scales, strict=False):
         _lines(ax, _at_scale(exact, scale), floor=FLOOR)
         ax.set_yscale("log")
+        set_log_ticks(ax.yaxis)
         ax.set_title(f"tabular, exact expectations, scale {scale:g}")
         ax.set_ylabel("KL(data ‖ policy) (nats)")
     names = {"kl_data_policy": "KL(data ‖ policy) (nats/token)",
@@ -144,17 +145,16 @@ def iterations(table: pd.DataFrame) -> Figure:
     for ax in axes:
         ax.set_xlabel("iteration")
         ax.set_xticks(sorted(set(decoder["iteration"]) | set(exact["iteration"])))
-    axes[0].set_xlim(*axes[1].get_xlim())
+    axes[3].set_ylim(-0.03, 1.03)
     _legend(fig, _named(exact))
     return fig
 
 
-def _lines(ax: Axes, rows: pd.DataFrame, floor: float | None = None) -> None:
+def _lines(ax: Axes, rows: pd.DataFrame, floor: float = -np.inf) -> None:
     trends = seed_intervals(rows, ["name", "iteration"])
     trends = trends.astype({"iteration": float})
-    if floor is not None:
-        ends = ["value", "low", "high"]
-        trends[ends] = trends[ends].clip(lower=floor)
+    ends = ["value", "low", "high"]
+    trends[ends] = trends[ends].clip(lower=floor)
     plot_trends(
         trends, x="iteration", group="name", groups=_named(rows), styles=STYLES,
         shift=0.05, ax=ax,
@@ -173,8 +173,8 @@ def sides(table: pd.DataFrame) -> Figure:
         ax.axhline(0, color=MUTED, linewidth=0.6, zorder=0)
         ax.axline((0, 0), slope=1, color=MUTED, linewidth=0.6, linestyle=(0, (4, 3)))
         ax.set_title(title)
-        ax.set_xlabel("drift of the negatives (nats)")
-        ax.set_ylabel("drift of the demonstrations (nats)")
+        ax.set(xlabel="drift of the negatives (nats)",
+               ylabel="drift of the demonstrations (nats)")  # fmt: skip
     _legend(fig, _named(pd.concat(panels.values())))
     return fig
 
@@ -223,25 +223,23 @@ def _cells(ax: Axes, cells: pd.DataFrame) -> None:
     wide = cells.pivot(index="scale", columns="shift", values="value")
     values = wide.to_numpy(float)
     shade = np.sign(values) * np.log10(1 + np.abs(values))
-    ax.pcolormesh(
-        shade, cmap="RdBu", norm=Normalize(-2.6, 2.6), edgecolors="white", linewidth=1
-    )
+    ax.pcolormesh(shade, cmap="RdBu", vmin=-2.6, vmax=2.6, edgecolors="white", lw=1)
     for cell in cells.to_dict("records"):
         row = list(wide.index).index(cell["scale"])
         column = list(wide.columns).index(cell["shift"])
         half = cell["high"] - cell["value"]
-        spread = f" ± {number(half)}" if np.isfinite(half) else ""
+        text = number(cell["value"] if abs(cell["value"]) >= 0.005 else 0.0)
+        text += f" ± {number(half)}" if half >= 0.005 else ""
         target = number(-cell["shift"] / cell["scale"] + 0.0)
         ax.text(
-            column + 0.5, row + 0.5, f"{number(cell['value'])}{spread}\n→ {target}",
+            column + 0.5, row + 0.5, f"{text}\n→ {target}",
             ha="center", va="center", fontsize=SMALL,
             color="white" if abs(shade[row, column]) > 1.7 else INK,
         )  # fmt: skip
     ax.set_xticks(np.arange(wide.shape[1]) + 0.5, [f"{s:g}" for s in wide.columns])
     ax.set_yticks(np.arange(wide.shape[0]) + 0.5, [f"{s:g}" for s in wide.index])
     ax.tick_params(length=0)
-    ax.set_xlabel("shift")
-    ax.set_ylabel("scale")
+    ax.set(xlabel="shift", ylabel="scale")
 
 
 def calibration(table: pd.DataFrame) -> Figure:
@@ -293,6 +291,7 @@ def spread(table: pd.DataFrame) -> Figure:
             ax.plot([np.median(values)] * 2, [place - 0.4, place + 0.4], color=INK)
         ax.axvline(start, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
         ax.set_xscale("log")
+        set_log_ticks(ax.xaxis)
         ax.set_title(f"scale {scale:g}")
         ax.set_xlabel("KL(data ‖ policy) (nats)")
     axes[0].set_yticks(range(len(names)), names)

@@ -67,6 +67,12 @@ def tick_text(value: float) -> str:
     return number(value)
 
 
+def set_log_ticks(axis: Axis) -> None:
+    """Labels the decades of a logarithmic axis, and nothing between them."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
+    axis.set_minor_locator(NullLocator())
+
+
 def set_weight_axis(
     ax: Axes,
     values: Iterable[float],

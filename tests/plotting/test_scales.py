@@ -9,6 +9,7 @@ from gradlab.plotting.scales import (
     apart,
     log_odds,
     norm_ticks,
+    set_log_ticks,
     set_probability_axis,
     set_weight_axis,
     tick_text,
@@ -108,3 +109,15 @@ def test_tick_text():
     assert [tick_text(t) for t in (-1e3, 0.01, 1.0, 1e-6, 0.0022)] == [
         "−10³", "0.01", "1", "10⁻⁶", "0.0022",
     ]  # fmt: skip
+
+
+def test_log_ticks_are_plain_text():
+    ax = Figure().add_subplot()
+    ax.set_xscale("log")
+    ax.set_xlim(1e-4, 1e2)
+    set_log_ticks(ax.xaxis)
+    ax.figure.draw_without_rendering()
+    labels = [text.get_text() for text in ax.get_xticklabels()]
+    assert "0.01" in labels
+    assert "10⁻⁴" in labels
+    assert list(ax.xaxis.get_minorticklocs()) == []
