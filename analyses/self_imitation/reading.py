@@ -15,7 +15,7 @@ def values(table: pd.DataFrame, metric: str, **keys: Any) -> BySeed:
     """Seed -> the values of its rows, in their order."""
     rows = select(table, metric=metric, **keys)
     return {
-        int(str(seed)): part["value"].to_numpy(float)
+        int(float(str(seed))): part["value"].to_numpy(float)
         for seed, part in rows.groupby("seed")
     }
 
