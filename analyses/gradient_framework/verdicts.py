@@ -265,7 +265,7 @@ def _condition(reader: Reader) -> Rows:
     yield reader.judge("S1.12a", setting, samples, note=note)
     thresholds = reader.by_seed("threshold", kind="g2")
     ratios = reader.by_seed("ratio", kind="g2", loss="exmate(reduction=sum, lam=1)")
-    both = zip(thresholds, ratios, strict=True)
+    both = zip(thresholds, ratios, strict=True) if ratios else []
     gaps = [float(np.log(t.min() / r.max())) for t, r in both]
     yield reader.judge("S1.12b", "decoder, at the common start", gaps)
 
