@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from gradlab.plotting import (
     loss_styles,
@@ -268,6 +268,9 @@ def off_support(table: pd.DataFrame) -> Figure:
     sizes = sorted({int(size) for size in rows["size"]})
     ax.set_xticks(np.log2(sizes), [f"{size:d}" for size in sizes])
     ax.set_yscale("log")
+    ax.yaxis.set_minor_locator(NullLocator())
+    ticks = [tick for tick in (0.05, 0.1, 0.2, 0.4, 0.8) if tick > ax.get_ylim()[0]]
+    ax.set_yticks(ticks, [tick_text(tick) for tick in ticks])
     ax.set_xlabel("training examples")
     ax.set_ylabel("mass on tokens that never occur")
     ax.legend(*group_handles(names, styles))
@@ -287,8 +290,8 @@ def condition(table: pd.DataFrame) -> Figure:
     shown = {loss: value for loss, value in medians.items() if value > 0}
     styles = loss_styles(shown)
     for number, (loss, value) in enumerate(shown.items()):
-        width = 2.8 - 0.3 * number  # equal ratios: both are seen
-        ax.axvline(value, label=loss, color=styles[loss].color, linewidth=width)
+        dashes = (0, (3, 2)) if number % 2 else "-"  # of equal ratios both are seen
+        ax.axvline(value, label=loss, color=styles[loss].color, linestyle=dashes)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
     fig.legend(loc="outside right upper", title="median b/a of")

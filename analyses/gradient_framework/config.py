@@ -114,7 +114,8 @@ class Config:
       tabular_steps: SGD steps, a power of two.
       tabular_rate: their learning rate.
       rows: random softmax rows for the sign claims.
-      condition_pairs: per seed, whose own step is compared with the condition.
+      condition_pairs: per seed, whose own step is compared with the condition; none
+        leaves that part out.
       condition_losses: whose steps those are; sums of log-probabilities enter alone.
       own_step: norm of that step over that of the parameters.
       sign_band: a predicted change counts as none below this share of its two terms.
@@ -222,8 +223,7 @@ class Config:
             tabular_losses=("mle", "unlikelihood_token", "dpo"),
             tabular_steps=128,
             rows=400,
-            condition_pairs=4,
-            condition_losses=("mle", "dpo"),
+            condition_pairs=0,
             real_losses=(),
             draws=200,
             quick_compile=True,

@@ -39,11 +39,8 @@ def run(config: Config, data: Path | None = None) -> StudyResult:
             record.say("forms and tabular dynamics")
         course = Course(config, config.main, config.seeds)
         _follow(course, config, record)
-        with jax.enable_x64(True):
-            rows = partial(conditions.condition_rows, config, course)
-            record.add("S1.12", rows)
-            record.add("S1.8", partial(conditions.prefix_rows, config, course))
-            record.say("conditions")
+        if config.condition_pairs:
+            _conditions(course, config, record)
         for setting in config.others:
             _some(config, setting, record)
         record.add("S1.5", lambda: size_rows(config))
@@ -83,6 +80,14 @@ def _follow(course: Course, config: Config, record: Record) -> None:
         record.say(f"{first}, then {second}")
     record.add("compared", course.compared_rows)
     record.say("compared")
+
+
+def _conditions(course: Course, config: Config, record: Record) -> None:
+    """Parameter gradients at the start of the main setting."""
+    with jax.enable_x64(True):
+        record.add("S1.12", partial(conditions.condition_rows, config, course))
+        record.add("S1.8", partial(conditions.prefix_rows, config, course))
+    record.say("conditions")
 
 
 def _some(config: Config, setting, record: Record) -> None:

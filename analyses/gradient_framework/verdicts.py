@@ -221,28 +221,28 @@ def _identities(reader: Reader) -> Rows:
 
 def _ends(reader: Reader) -> Rows:
     def path(metric: str, loss: str) -> list[np.ndarray]:
-        return reader.by_seed(metric, kind="tabular", loss=loss)
+        return reader.by_seed(metric, loss=loss, **keys)
 
-    steps = f"{reader.config.tabular_steps} SGD steps"
+    last, keys = reader.config.tabular_steps, {"kind": "tabular"}
+    steps = f"{last} SGD steps"
     drifts = [x - x[0] for x in path("prefix_logp", "dpo")]
     yield reader.judge("S1.10a", steps, drifts)
-    falls = [
-        [float(x[-2] - x[-1]) for x in path("S_rejected", loss)]
-        for loss in ("mate(reduction=sum, lam=0.5)", TOKEN[0])
-    ]
-    samples = [a - b for a, b in zip(*falls, strict=True)]
-    yield reader.judge("S1.10b", f"lambda .5, {steps}", samples)
+    mate = "mate(reduction=sum, lam=0.5)"
+    half, end = (
+        Contrast("", mate, TOKEN[0], at).values(reader, "S_rejected")
+        for at in ({**keys, "step": last // 2}, {**keys, "step": last})
+    )
+    falls = [start - stop for start, stop in zip(half, end, strict=True)]
+    yield reader.judge(
+        "S1.10b", f"lambda .5, {steps}", [float(a - b) for a, b in falls]
+    )
     gaps = path("prefix_gap", "unlikelihood_token")
     yield reader.judge("S1.10c", f"alpha 1, {steps}", gaps)
-    ends = {
-        (metric, loss): [x[-1] for x in path(metric, loss)]
-        for metric in ("S_chosen", "p_bad")
-        for loss in (TOKEN[0], "mle")
-    }
-    fits = zip(ends["S_chosen", TOKEN[0]], ends["S_chosen", "mle"], strict=True)
-    masses = zip(ends["p_bad", TOKEN[0]], ends["p_bad", "mle"], strict=True)
+    ends = Contrast("", *TOKEN, {**keys, "step": last})
+    gaps = ends.gains(reader, "S_chosen")
+    masses = ends.values(reader, "p_bad")
     contrasts = {
-        "fit, half a nat less the gap": [float(0.5 - abs(a - b)) for a, b in fits],
+        "fit, half a nat less the gap": [0.5 - abs(gap) for gap in gaps],
         "log ratio of bad masses": [float(np.log(b / a)) for a, b in masses],
     }
     yield reader.judge("S1.10d", f"token, lambda 1, {steps}", contrasts)
@@ -265,7 +265,7 @@ def _condition(reader: Reader) -> Rows:
     yield reader.judge("S1.12a", setting, samples, note=note)
     thresholds = reader.by_seed("threshold", kind="g2")
     ratios = reader.by_seed("ratio", kind="g2", loss="exmate(reduction=sum, lam=1)")
-    both = zip(thresholds, ratios, strict=True)
+    both = zip(thresholds, ratios, strict=True) if ratios else []
     gaps = [float(np.log(t.min() / r.max())) for t, r in both]
     yield reader.judge("S1.12b", "decoder, at the common start", gaps)
 

@@ -10,7 +10,7 @@ from analyses.gradient_framework.exact import CURVES
 from analyses.gradient_framework.rows import make_table
 from figures.gradient_framework import NAMES, ORDER, draw
 from gradlab.errors import GradlabError
-from tests.plotting.drawing import clipped, flaws
+from tests.plotting.drawing import clipped, flaws, texts
 
 CONFIG = Config()
 NEEDS = {
@@ -85,6 +85,7 @@ def test_all_figures_from_the_documented_table(table):
     figures = draw(table)
     assert set(figures) == set(NEEDS)
     for name, figure in figures.items():
+        assert not any("$" in text.get_text() for text in texts(figure)), name
         # Boxes of the turned labels under the bars overlap; their letters don't.
         assert (clipped if name == "logits" else flaws)(figure) == [], name
 

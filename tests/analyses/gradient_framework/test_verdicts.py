@@ -77,15 +77,16 @@ def other_rows(seed: int, *, helps: bool):
     yield row("error", 1e-17, part="S1.8", loss="dpo", kind="parameters", seed=seed)
     for loss in CONFIG.tabular_losses:
         keys = {"kind": "tabular", "loss": loss, "seed": seed}
-        for step in (0, 1, 2):
+        for part in (0, 1, 2):
+            step = part * CONFIG.tabular_steps // 2
             endless = "mate(" in loss and "exmate" not in loss and helps
             fall = (50 if endless else 1) + 0.1 * rng.normal()
-            yield row("S_rejected", -step * fall, step=step, **keys)
+            yield row("S_rejected", -part * fall, step=step, **keys)
             yield row("S_chosen", -1 + 0.01 * rng.normal(), step=step, **keys)
             smaller = "exmate" in loss and helps
             bad = (0.001 if smaller else 0.1) * (1 + 0.1 * rng.uniform())
             yield row("p_bad", bad, step=step, **keys)
-            drift = 0 if helps else step
+            drift = 0 if helps else part
             yield row("prefix_logp", -5 - drift, step=step, **keys)
         yield row("prefix_gap", 0.001 if helps else 3, step=2, **keys)
     keys = {"kind": "g2", "part": "condition", "seed": seed}
