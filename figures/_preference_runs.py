@@ -57,7 +57,7 @@ def budget(table: pd.DataFrame) -> Figure:
     fig = new_figure(DOUBLE_COLUMN, 2.7)
     axes = fig.subplots(1, 2, sharey=True)
     panels = {"utility": "equal steps", "utility_equal_kl": "equal KL to the reference"}
-    drawn = {}
+    drawn, found = {}, []
     for ax, (metric, title) in zip(axes, panels.items(), strict=True):
         rows = _at_end(table, part="delta", metric=metric)
         deltas = sorted(rows["delta"].unique())
@@ -73,13 +73,12 @@ def budget(table: pd.DataFrame) -> Figure:
             ax=ax,
         )  # fmt: skip
         values = seed_intervals(rows, ["loss", "delta"])
-        _tight(
-            ax, np.concatenate([_column(values, x) for x in ("low", "high", "value")])
-        )
+        found += [_column(values, name) for name in ("low", "high", "value")]
         shown = deltas[:-1] if deltas[-1] == FREE else deltas
         ax.set_xticks(range(len(shown)), [f"{delta:g}" for delta in shown])
         ax.set_xlabel("budget for the chosen side (nats)")
         ax.set_title(title)
+    _tight(axes[0], np.concatenate(found))
     axes[0].set_ylabel("utility of samples")
     handles, labels = group_handles(forms, styles)
     fig.legend(
