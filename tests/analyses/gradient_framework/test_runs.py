@@ -20,6 +20,12 @@ from gradlab.types import PairLogps
 BOTH = ("exmate(lam=1)", "mle(reduction=mean)")
 
 
+@pytest.fixture(autouse=True)
+def _quick():
+    with compile_effort(quick=True):
+        yield
+
+
 @pytest.fixture(scope="module")
 def config() -> Config:
     return replace(
@@ -136,10 +142,11 @@ def test_distinct_counts_within_a_context():
     assert evaluation.distinct(same, 1, 2) == 0  # no bigram within one token
 
 
+@pytest.mark.slow
 def test_the_condition_and_the_prefix_have_no_exception(course, config):
     losses = ("mle", "dpo", "mate(reduction=sum, lam=8)")
     config = replace(config, condition_losses=losses, condition_pairs=3)
-    with jax.enable_x64(True), compile_effort(quick=True):
+    with jax.enable_x64(True):
         rows = list(condition_rows(config, course))
         prefix = list(prefix_rows(config, course))
     wrong = [row["value"] for row in rows if row["metric"] == "sign_errors"]
