@@ -30,13 +30,13 @@ Size = Literal["smoke", "standard", "full"]
 STUDIES = {
     "gradient_comparison": "which tokens does each loss push, how hard, which way?",
     "gradient_framework": "which losses reward good and penalise bad, and how?",
-    "drift_prediction": "do one-step gradients tell whose likelihood will move?",
+    "length_sensitivity": "what does averaging the log-likelihood over tokens change?",
+    "preference_pipeline": "which pairs do judges make, what does a budget change?",
     "edit_distance": "what does a loss do to the chosen answer of nearly equal pairs?",
     "self_imitation": "do density-ratio losses learn demonstrations better than SFT?",
+    "drift_prediction": "do one-step gradients tell whose likelihood will move?",
     "speed": "how much faster, and in how much memory, than the plain ways?",
-    "length_sensitivity": "what does averaging the log-likelihood over tokens change?",
     "training_speed": "how many pairs a second, in how much memory, beside TRL?",
-    "preference_pipeline": "which pairs do judges make, what does a budget change?",
 }
 
 
