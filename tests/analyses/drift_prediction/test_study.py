@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from analyses.__main__ import TABLES, main, run
-from analyses.drift_prediction import Config, study
+from analyses.drift_prediction import Config
 from analyses.drift_prediction.config import KINKED
 from analyses.drift_prediction.verdicts import make_claims
 from gradlab.gradients import token_weights
@@ -51,13 +51,6 @@ def test_verdicts_are_listed(capsys):
     listed = capsys.readouterr().out
     for claim in ("S6.0", "S6.8", "S6.13"):
         assert f"  {claim} " in listed
-
-
-def test_parts_after_the_time_limit_are_marked(capsys):
-    record = study.Record(replace(Config(), time_limit=0.0))
-    record.started -= 1
-    record.add("hh", lambda: [{"metric": "never"}])
-    assert (record.rows, record.skipped) == ([], {"hh": study.OVER})
 
 
 @pytest.mark.parametrize("loss", Config().losses)

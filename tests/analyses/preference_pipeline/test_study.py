@@ -26,7 +26,6 @@ def test_smoke_writes_table_claims_and_manifest(tmp_path):
     assert manifest["skipped"] == {}
 
 
-@pytest.mark.skipif(not TABLE.is_file(), reason="no table is committed")
 def test_the_committed_claims_follow_from_the_committed_table():
     table = read_table(TABLE)
     committed = read_table(TABLES / "preference_pipeline_claims.csv")
