@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict
 
 import numpy as np
-import pytest
 
 from analyses.__main__ import TABLES, run
 from analyses.preference_pipeline import CLAIMS, Config
