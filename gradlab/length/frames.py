@@ -201,9 +201,9 @@ def _log_ratios(own: pd.DataFrame) -> np.ndarray:
     for what in ("mass", "length"):
         one, two = (own[f"{what}_{side}"].to_numpy(float) for side in SIDES)
         known = (one > 0) & (two > 0)
-        columns.append(
-            np.log(np.where(known, one, np.nan) / np.where(known, two, np.nan))
-        )
+        ratio = np.log(np.where(known, one, np.nan) / np.where(known, two, np.nan))
+        # Equal masses differ in their last digits.
+        columns.append(np.where(np.abs(ratio) < CONSTANT, 0.0, ratio))
     return np.stack(columns, axis=-1)
 
 
