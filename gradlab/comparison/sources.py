@@ -144,9 +144,9 @@ def scored_pairs(rows: pd.DataFrame) -> ScoredPairs:
     Args:
       rows: sorted by side, pair and position.
     """
-    count = int(rows["pair"].max()) + 1
-    sides = [_side(rows[rows["side"] == side], count) for side in SIDES]
-    first = rows[(rows["side"] == SIDES[0]) & (rows["position"] == 0)]
+    count = len(set(rows["pair"]))
+    sides = [_side(rows.loc[rows["side"] == side], count) for side in SIDES]
+    first = rows.loc[(rows["side"] == SIDES[0]) & (rows["position"] == 0)]
     unknown = (name for name, column in COLUMNS.items() if column not in rows)
     return ScoredPairs(*sides, rows=first["row"].to_numpy(), unknown=frozenset(unknown))
 

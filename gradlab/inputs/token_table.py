@@ -65,7 +65,7 @@ class TokenTable:
     def prompts(self) -> pd.DataFrame:
         """One row per pair: pair, row and the text of its prompt, "" if not known."""
         first = self.rows.drop_duplicates("pair")
-        return first[["pair", "row", "prompt"]].reset_index(drop=True)
+        return first.loc[:, ["pair", "row", "prompt"]].reset_index(drop=True)
 
 
 def read_token_table(
@@ -91,8 +91,8 @@ def read_token_table(
         raise DataError(f"{path}: not a readable table: {error}") from error
     rows = table.rows
     if limit is not None:
-        rows = rows[rows["pair"] < limit].reset_index(drop=True)
-    count = f"{rows['pair'].nunique()} pairs, {len(rows)} tokens"
+        rows = rows.loc[rows["pair"] < limit].reset_index(drop=True)
+    count = f"{len(set(rows['pair']))} pairs, {len(rows)} tokens"
     return replace(table, rows=rows, notes=[count, *table.notes])
 
 
@@ -107,10 +107,12 @@ def _table(rows: pd.DataFrame, path: Path, step: int | None) -> TokenTable:
         raise DataError(f"{path}: no column 'probe'; a step is chosen from probes only")
     if "loss" in rows and len(rows):
         first = rows["loss"].iloc[0]
-        rows = rows[rows["loss"] == first]
+        rows = rows.loc[rows["loss"] == first]
     rows = _masked(rows, path, notes)
-    empty = [name for name in STATISTICS if name in rows and rows[name].isna().all()]
-    rows = rows.drop(columns=empty)
+    given = [name for name in STATISTICS if name in rows]
+    rows = rows.drop(
+        columns=[name for name in given if rows[name].isna().to_numpy().all()]
+    )
     rows = _numbered(_checked(rows, path), path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return TokenTable(rows, str(path), digest, notes, reference)
@@ -124,13 +126,10 @@ def _read(path: Path) -> pd.DataFrame:
             ".jsonl or .csv"
         )
     if path.suffix == ".csv":
-        text = dict.fromkeys(("token", "side", "loss", "probe", "prompt"), str)
+        text: Any = dict.fromkeys(("token", "side", "loss", "probe", "prompt"), str)
+        gaps: Any = {c: [""] for c in (*NEEDED, *STATISTICS, "token_id", "mask")}
         rows = pd.read_csv(
-            path,
-            dtype=text,  # pyright: ignore[reportArgumentType]
-            keep_default_na=False,
-            na_values={c: [""] for c in (*NEEDED, *STATISTICS, "token_id", "mask")},
-            low_memory=False,
+            path, dtype=text, na_values=gaps, keep_default_na=False, low_memory=False
         )
     elif file_kind(path, "token log-probabilities") == "parquet":
         rows = pd.read_parquet(path)
@@ -183,7 +182,7 @@ def _masked(rows: pd.DataFrame, path: Path, notes: list[str]) -> pd.DataFrame:
     _require(np.isin(mask, (0, 1)), rows, "mask", "0 or 1", path)
     if left_out := int((mask == 0).sum()):
         notes.append(f"{left_out} rows with mask 0 left out")
-    return rows[mask == 1]
+    return rows.loc[mask == 1]
 
 
 def _checked(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -227,7 +226,7 @@ def _numbers(rows: pd.DataFrame, name: str, path: Path) -> np.ndarray:
     column = rows[name]
     if column.dtype == np.float32:
         return column.to_numpy()
-    found = pd.to_numeric(column, errors="coerce")
+    found: Any = pd.to_numeric(column, errors="coerce")
     _require(found.notna() | column.isna(), rows, name, "a number", path)
     return found.to_numpy(np.float64, na_value=np.nan)
 
@@ -244,7 +243,8 @@ def _require(good: Any, rows: pd.DataFrame, name: str, what: str, path: Path) ->
 
 def _numbered(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Pairs and positions counted from 0, in order; every response whole."""
-    pair, names = pd.factorize(rows["pair"])
+    pair, found = pd.factorize(rows["pair"])
+    names = list(found)
     side = (rows["side"] == SIDES[1]).to_numpy(int)
     position = rows["position"].to_numpy(np.int64)
     order = np.lexsort([position, pair, side])

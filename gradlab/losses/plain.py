@@ -125,13 +125,12 @@ def _summed(pairs: PairLogps) -> PairLogps:
 
 
 def _of_sums(kl_logratios: Array | None = None, **sums: Array | None) -> PairLogps:
-    tokens = {
-        k: None if v is None else jnp.asarray(v)[..., None] for k, v in sums.items()
-    }
+    given = {name: value for name, value in sums.items() if value is not None}
+    tokens = {name: jnp.asarray(value)[..., None] for name, value in given.items()}
     masks = {
         f"{side}_mask": jnp.ones_like(tokens[side]) for side in ("chosen", "rejected")
     }
-    return PairLogps(**tokens, **masks, kl_logratios=kl_logratios)  # pyright: ignore
+    return PairLogps(**tokens, **masks, kl_logratios=kl_logratios)
 
 
 def _pairs(

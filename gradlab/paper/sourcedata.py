@@ -47,8 +47,8 @@ class _Run:
             shown = self.pair
         else:
             first = tokens["loss"].iloc[0]
-            shown = example_pair(tokens[tokens["loss"] == first])
-        return tokens[(tokens["pair"] < FIGURE_PAIRS) | (tokens["pair"] == shown)]
+            shown = example_pair(tokens.loc[tokens["loss"] == first])
+        return tokens.loc[(tokens["pair"] < FIGURE_PAIRS) | (tokens["pair"] == shown)]
 
     @cached_property
     def example(self) -> pd.DataFrame:
@@ -79,7 +79,7 @@ def _of(rows: Rows, columns: Sequence[str]) -> Rows:
     def taken(run: _Run) -> pd.DataFrame:
         table = rows(run)
         require_columns(table, columns, f"{run.folder}: a table of the run")
-        return table[list(columns)]
+        return table.loc[:, list(columns)]
 
     return taken
 
@@ -87,7 +87,7 @@ def _of(rows: Rows, columns: Sequence[str]) -> Rows:
 def _correlations(run: _Run) -> pd.DataFrame:
     """The rank correlations of a length analysis with their intervals."""
     names = [name for name in run.summary.columns if str(name).startswith("rho_")]
-    return run.summary[["loss", *names]]
+    return run.summary.loc[:, ["loss", *names]]
 
 
 FIGURES: Mapping[str, Mapping[str, Rows]] = {
