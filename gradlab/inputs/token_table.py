@@ -235,9 +235,11 @@ def _require(good: Any, rows: pd.DataFrame, name: str, what: str, path: Path) ->
     """Refuses the first row that isn't good."""
     bad = np.flatnonzero(~np.asarray(good, bool))
     if len(bad):
+        found = rows[name].iloc[bad[0]]
+        found = found.item() if isinstance(found, np.generic) else found
         raise DataError(
-            f"{path}, row {rows.index[bad[0]]}, column {name!r}: "
-            f"{rows[name].iloc[bad[0]]!r:.60}; expected {what}"
+            f"{path}, row {rows.index[bad[0]]}, column {name!r}: {found!r:.60}; "
+            f"expected {what}"
         )
 
 

@@ -75,7 +75,7 @@ def test_figures_summary_table_and_page_are_there(run, capsys):
         shown = pd.read_csv(io.StringIO(capsys.readouterr().out))
         assert shown["loss"].nunique() == 3
     assert main(["cite", str(run)]) == 0
-    assert "exmate" in capsys.readouterr().out
+    assert "2212.10515" in capsys.readouterr().out  # of exmate
 
 
 def test_what_needs_more_than_the_table_is_refused_by_name(capsys, tmp_path):

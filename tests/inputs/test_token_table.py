@@ -151,7 +151,7 @@ def changed(row, column, value):
         ),
         (changed(2, "logp", None), "row 3, column 'logp'"),
         (changed(2, "logp", "low"), "row 3, column 'logp': 'low'; expected a number"),
-        (changed(1, "ref_logp", float("-inf")), "row 2, column 'ref_logp': -inf"),
+        (changed(1, "ref_logp", 2.0), "row 2, column 'ref_logp': 2.0"),
         (
             changed(0, "token_id", 1.5),
             "row 1, column 'token_id': 1.5; expected a",
@@ -177,6 +177,14 @@ def test_a_fault_is_named_with_its_place(tmp_path, frame, message):
         read_token_table(path)
     assert message in str(error.value)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("value", [-np.inf, np.nan])
+def test_numbers_are_finite(tmp_path, value):
+    frame = table()
+    frame.loc[1, "ref_logp"] = value
+    with pytest.raises(DataError, match=rf"row 2, column 'ref_logp': {value};"):
+        read_token_table(written(frame, tmp_path))
 
 
 @pytest.mark.parametrize(
