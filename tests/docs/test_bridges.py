@@ -26,8 +26,7 @@ def test_loops_of_ones_own(tmp_path, monkeypatch, capsys):
     names: dict = {}
     loop, linen, sums, table = PLAIN
     run(loop, names)
-    value = float(capsys.readouterr().out)
-    assert value < 0.6  # log 2 at the start
+    assert f"# {capsys.readouterr().out.strip()}, from log 2" in PAGE
     run(linen, names)
     assert names["value"].shape == ()
     leaves = importlib.import_module("jax").tree.leaves(names["gradient"])
@@ -36,7 +35,6 @@ def test_loops_of_ones_own(tmp_path, monkeypatch, capsys):
     listed = capsys.readouterr().out
     assert "'dpo'" in listed
     assert "'simpo'" not in listed
-    assert listed.strip() in " ".join(PAGE.split())
     run(table, names)
     found = token_table.read_token_table(tmp_path / "logps.parquet")
     assert found.rows["logp"].tolist() == [-0.1, -2.3, -0.1, -4.0, -0.7]
