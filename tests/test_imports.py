@@ -27,6 +27,7 @@ LAYERS = [
     "report",
     "paper",
     "training",
+    "bridges",
     "comparison",
     "drift",
     "length",
@@ -42,11 +43,12 @@ HEAVY = {
     "optax": {"training", "drift"},
     "orbax": {"training"},
     "pandas": {"tables", "plotting", "inputs", "training", "comparison", "drift"}
-    | {"length", "report", "paper"},
+    | {"length", "report", "paper", "bridges"},
     "matplotlib": {"plotting"},
     "tokenizers": {"data"},
-    "torch": set(),
-    "transformers": set(),
+    "torch": {"bridges"},
+    "transformers": {"bridges"},
+    "trl": set(),
 }
 MODULES = sorted((ROOT / "gradlab").rglob("*.py"))
 
@@ -108,6 +110,8 @@ def test_scripts_import_only_their_ring(folder):
             for command in COMMANDS
         ),
         "import gradlab.rank.command, gradlab.data.ranking",
+        "import gradlab.bridges.trainer_state, gradlab.bridges.rows",
+        "import gradlab.training.probe_files, gradlab.training.probe_sets",
     ],
 )
 def test_what_needs_no_jax_loads_none(code):

@@ -13,6 +13,7 @@ from gradlab.inputs.printing import plain
 from gradlab.paper.config import TableConfig
 from gradlab.paper.estimates import estimate_columns
 from gradlab.paper.pairsums import pair_sums
+from gradlab.paper.sourcedata import source_text
 from gradlab.paper.writing import PaperTable
 from gradlab.tables import HEADINGS, read_manifest, read_table, require_columns, stage
 
@@ -20,7 +21,7 @@ WAYS = ("max", "min", "none")
 
 
 def table(config: TableConfig) -> str:
-    """Write the table of a run.
+    """Write the table of a run, or the source data of one of its figures.
 
     Returns:
       Its text, which is also printed or in the file.
@@ -34,12 +35,16 @@ def table(config: TableConfig) -> str:
         if getattr(config, name) < 1:
             found = getattr(config, name)
             raise GradlabError(f"--{name} is {found}; expected at least 1")
-    text = getattr(paper_table(config), config.format)()
+    if config.figure is not None:
+        text = source_text(config.run, config.figure)
+    else:
+        text = getattr(paper_table(config), config.format)()
     if config.out is None:
         sys.stdout.write(text)
         return text
     with stage(config.out.parent) as partial:
-        (partial / config.out.name).write_text(text, encoding="utf-8")
+        path = partial / config.out.name
+        path.write_text(text, encoding="utf-8", newline="\n")
     print(f"Wrote {plain(str(config.out))}", file=sys.stderr)
     return text
 
