@@ -30,7 +30,8 @@ test: $(STAMPS)/test
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: $(STAMPS)/parity
-	$(BIN)/python -m pytest $(PARALLEL) -m "slow or parity"
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 \
+	    $(BIN)/python -m pytest $(PARALLEL) -m "slow or parity"
 
 figures: $(STAMPS)/base
 	$(BIN)/python -m figures
