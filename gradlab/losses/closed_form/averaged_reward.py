@@ -11,7 +11,7 @@ def simpo_weights(
     *,
     beta: float,
     gamma: float,
-    gamma_beta_ratio: float,
+    gamma_beta_ratio: float | None,
     label_smoothing: float,
 ) -> PairWeights:
     """c/L_w and -c/L_l with c = -beta (s(-m) - eps)."""
