@@ -155,7 +155,7 @@ def read_config(path: str | Path) -> DecoderConfig:
     return config_from_fields(_read_json(Path(path)), str(path))
 
 
-def require_dtype(dtype: Any):
+def require_dtype(dtype: Any) -> None:
     """Refuses a dtype that jax would narrow in silence, or that is no float."""
     wanted = jnp.dtype(dtype)
     if not jnp.issubdtype(wanted, jnp.floating):

@@ -50,7 +50,7 @@ class Run:
 
 
 def read_run(
-    folder: str | os.PathLike, *, name: str = "", max_pairs: int = MAX_PAIRS
+    folder: str | os.PathLike[str], *, name: str = "", max_pairs: int = MAX_PAIRS
 ) -> Run:
     """Reads the tables and the manifest of one run.
 

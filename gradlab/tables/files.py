@@ -47,7 +47,7 @@ _REASONS = {
 
 
 @contextlib.contextmanager
-def stage(folder: str | os.PathLike) -> Iterator[Path]:
+def stage(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives an empty folder whose files move into `folder` when the block succeeds.
 
     Args:
@@ -119,7 +119,7 @@ def _refusal(error: OSError, path: Path) -> GradlabError:
     return GradlabError(f"can't write into {path}: {reason}; nothing was changed there")
 
 
-def write_table(table: pd.DataFrame, path: str | os.PathLike) -> None:
+def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     """Writes one table as CSV or Parquet, by the suffix of `path`.
 
     Use it inside `stage`; floats keep every digit, so reading gives the same numbers.
@@ -143,7 +143,7 @@ def write_table(table: pd.DataFrame, path: str | os.PathLike) -> None:
         raise GradlabError(f"{path.name}: a table is written as .csv or .parquet")
 
 
-def read_table(path: str | os.PathLike) -> pd.DataFrame:
+def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Reads a table that `write_table` wrote; text columns stay text.
 
     Raises:

@@ -120,7 +120,7 @@ def code_commit() -> str | None:
     return commit + ("+changes" if changes else "")
 
 
-def write_manifest(manifest: Mapping[str, Any], path: str | os.PathLike) -> None:
+def write_manifest(manifest: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Writes a manifest as JSON and adds the digest of each file beside it."""
     path = Path(path)
     beside = sorted(p for p in path.parent.iterdir() if p.is_file() and p != path)
@@ -129,7 +129,7 @@ def write_manifest(manifest: Mapping[str, Any], path: str | os.PathLike) -> None
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
+def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a manifest.
 
     Raises:

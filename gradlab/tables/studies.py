@@ -95,7 +95,7 @@ def check_study_table(table: pd.DataFrame, what: str = "the study table") -> Non
 
 
 def write_study(
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     table: pd.DataFrame,
     manifest: Mapping[str, Any],
     claims: pd.DataFrame | None = None,
