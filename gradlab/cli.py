@@ -11,6 +11,7 @@ import tyro
 
 from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.comparison.config import CompareConfig
+from gradlab.doctor.config import DoctorConfig
 from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
 from gradlab.length.config import LengthConfig
@@ -33,6 +34,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "table": (TableConfig, "gradlab.paper.command:table"),
     "losses": (LossesConfig, "gradlab.commands.catalogue:losses"),
     "cite": (CiteConfig, "gradlab.commands.catalogue:cite"),
+    "doctor": (DoctorConfig, "gradlab.doctor.command:doctor"),
 }
 
 DESCRIPTION = """What a preference loss does to a language model, token by token.
@@ -48,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: of the command line, without the program's name.
 
     Returns:
-      Exit status: 0; 2 for refused input, with one message on stderr; 130 when
-      interrupted.
+      Exit status: 0; 1 when `gradlab doctor` finds a fault; 2 for refused input, with
+      one message on stderr; 130 when interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     _keep_compiled()
@@ -60,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description=DESCRIPTION,
             args=arguments,
         )
-        _carry_out(settings)
+        found = _carry_out(settings)
+        return found if isinstance(found, int) else 0
     except GradlabError as error:
         print(f"gradlab: {error}", file=sys.stderr)
         return 2
@@ -72,13 +75,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _carry_out(settings: Any) -> None:
+def _carry_out(settings: Any) -> Any:
     target = next(t for kind, t in COMMANDS.values() if type(settings) is kind)
     module, function = target.split(":")
     # A user's own loss, my_module:my_loss, is looked for in the current folder too.
     sys.path.insert(0, "")
     try:
-        getattr(import_module(module), function)(settings)
+        return getattr(import_module(module), function)(settings)
     finally:
         sys.path.remove("")
 

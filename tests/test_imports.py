@@ -31,13 +31,14 @@ LAYERS = [
     "drift",
     "length",
     "rank",
+    "doctor",
     "commands",
     "cli",
 ]
 # heavy package -> the layers that may import it
 HEAVY = {
     "jax": {"types", "losses", "gradients", "measures", "models", "training"}
-    | {"inputs", "comparison", "drift", "length", "rank"},
+    | {"inputs", "comparison", "drift", "length", "rank", "doctor"},
     "flax": {"models"},
     "optax": {"training", "drift"},
     "orbax": {"training"},
