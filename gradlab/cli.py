@@ -1,8 +1,10 @@
 """The command line. Only settings are loaded here; a command loads what it needs."""
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Union
@@ -11,6 +13,7 @@ import tyro
 
 from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.comparison.config import CompareConfig
+from gradlab.disk import FULL, reason
 from gradlab.doctor.config import DoctorConfig
 from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
@@ -51,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
       Exit status: 0; 1 when `gradlab doctor` finds a fault; 2 for refused input, with
-      one message on stderr; 130 when interrupted.
+      one message on stderr, or a full disk; 130 when interrupted, 143 when terminated.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     _keep_compiled()
@@ -62,17 +65,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description=DESCRIPTION,
             args=arguments,
         )
-        found = _carry_out(settings)
+        with _terminable():
+            found = _carry_out(settings)
         return found if isinstance(found, int) else 0
     except GradlabError as error:
         print(f"gradlab: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("gradlab: interrupted; no result was written", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        how = "terminated" if isinstance(stop, _Terminated) else "interrupted"
+        print(f"gradlab: {how}; nothing unfinished was left behind", file=sys.stderr)
+        return 143 if isinstance(stop, _Terminated) else 130
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        where = f"{error.filename}: " if error.filename else "a file can't be written: "
+        print(f"gradlab: {where}{reason(error)}", file=sys.stderr)
+        return 2
     return 0
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, from a scheduler say: like Ctrl-C, everything begun is cleared away."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM raises, unless whoever called `main` does something about it."""
+
+    def terminate(number: int, frame: Any) -> None:
+        raise _Terminated
+
+    try:
+        ours = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        if ours:
+            signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # signals reach the main thread only
+        ours = False
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _carry_out(settings: Any) -> Any:

@@ -50,10 +50,14 @@ def compare(config: CompareConfig) -> Outcome:
     Raises:
       GradlabError: any refused input; the folder is then as it was.
     """
+    with output_folder(config, "compare") as folder:
+        return _compare(config, folder)
+
+
+def _compare(config: CompareConfig, folder: Path) -> Outcome:
     started = time.monotonic()
     console = Console(stderr=True)
     losses = chosen_losses(config.losses)
-    folder = output_folder(config, "compare")
     inputs = load_inputs(config, console)
     scored = score_inputs(inputs, losses, console)
     weighed = weigh(scored, losses, seed=config.seed)

@@ -13,6 +13,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from gradlab.data.encoding import Tokenizer as Tokenizer
+from gradlab.disk import read_object
 from gradlab.errors import DataError
 
 BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
@@ -80,7 +81,8 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
     """
     folder, source = Path(folder), Path(tokenizer.source)
     source = source.parent if source.is_file() else source
-    tokenizer.inner.save(str(folder / "tokenizer.json"))
+    text = tokenizer.inner.to_str(pretty=True)
+    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
     for name in BESIDE:
         if (source / name).is_file():
             shutil.copy(source / name, folder / name)
@@ -94,15 +96,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_bytes())
-    except (ValueError, RecursionError, OSError) as error:
-        raise DataError(f"{path}: not JSON: {error}.") from error
-    if not isinstance(found, dict):
-        raise DataError(f"{path}: found {type(found).__name__}, expected an object.")
-    return found
+    return read_object(path, DataError) if path.exists() else {}
 
 
 def _read_inner(path: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:

@@ -23,6 +23,7 @@ from gradlab.data.ranking import (
     scheme,
 )
 from gradlab.data.ranking.completions import CompletionFile
+from gradlab.disk import only_writer
 from gradlab.errors import DataError, GradlabError
 from gradlab.inputs.progress import counting
 from gradlab.rank.config import RankConfig
@@ -56,6 +57,11 @@ def rank(config: RankConfig) -> Outcome:
       GradlabError: any refused input, or a judge that fails. Judgements that were made
         are kept; of the other files none is there or changed.
     """
+    with only_writer(config.out.parent, config.out.name):
+        return _rank(config)
+
+
+def _rank(config: RankConfig) -> Outcome:
     started = time.monotonic()
     console = Console(stderr=True)
     files = _files(config)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlab.errors import GradlabError
+from gradlab.disk import read_object
 
 PACKAGES = (
     "gradlab", "jax", "jaxlib", "flax", "optax", "numpy", "pandas",
@@ -135,13 +135,4 @@ def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
       GradlabError: no such file, or not a JSON object.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise GradlabError(f"{path}: there is no such manifest")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise GradlabError(f"{path}: not a readable manifest: {error}") from error
-    if not isinstance(manifest, dict):
-        raise GradlabError(f"{path}: a manifest is a JSON object, found a {manifest!r}")
-    return manifest
+    return read_object(path)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from gradlab.data import TokenizedPair
 from gradlab.models.functional import LanguageModel
-from gradlab.tables import stage, write_table
+from gradlab.tables import read_table, stage, write_table
 from gradlab.training.batching import TrainBatch
 from gradlab.training.config import ProbeSettings, TrainConfig
 from gradlab.training.inputs import Inputs
@@ -117,8 +117,7 @@ class ProbeRunner:
     def finish(self) -> None:
         """Writes probes.parquet (texts), probes.csv (summary), probe_tokens.parquet."""
         parts = [
-            pd.read_parquet(self._parts / f"step-{step:08d}.parquet")
-            for step in self.due
+            read_table(self._parts / f"step-{step:08d}.parquet") for step in self.due
         ]
         tokens = pd.concat(parts, ignore_index=True)
         texts = text_table(tokens)

@@ -158,7 +158,9 @@ class TestLoading:
         with pytest.raises(DataError, match=r"tokenizer_config\.json: found list"):
             load_tokenizer(tmp_path)
         (tmp_path / "tokenizer_config.json").write_text("{")
-        with pytest.raises(DataError, match=r"tokenizer_config\.json: not JSON"):
+        with pytest.raises(
+            DataError, match=r"tokenizer_config\.json: not readable as JSON"
+        ):
             load_tokenizer(tmp_path)
 
     @pytest.mark.parametrize("content", ["", "{}", "[]", '{"model": {"type": "BPE"}}'])

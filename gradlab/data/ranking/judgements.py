@@ -6,7 +6,6 @@ The first line names the judge. Every other one is a question (`row`, the number
 tell what was spent: `unanswered` attempts by reason, and tokens.
 """
 
-import contextlib
 import json
 import os
 import threading
@@ -20,6 +19,7 @@ from gradlab.data.badrows import RowError
 from gradlab.data.ranking.judges import Question
 from gradlab.data.ranking.retry import Trial
 from gradlab.data.sources import jsonl_rows
+from gradlab.disk import hold
 from gradlab.errors import DataError, JudgeError
 
 FORMAT = "gradlab judgements 1"
@@ -166,16 +166,11 @@ class Judgements:
             self._found[key] = float(line["preference"])
 
     def _lock(self) -> None:
-        with contextlib.suppress(ImportError):  # no such module on Windows
-            import fcntl
-
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise DataError(
-                    f"{self.path}: another process is adding judgements to it; wait "
-                    "for it, or name another file"
-                ) from error
+        if not hold(self._file):
+            raise DataError(
+                f"{self.path}: another process is adding judgements to it; wait for "
+                "it, or name another file"
+            )
 
     def _mend(self) -> None:
         """Begins a new file; cuts a torn last line off an old one."""
