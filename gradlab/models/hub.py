@@ -7,6 +7,7 @@ A folder holds `config.json` and `model.safetensors`, or shards listed in
 import json
 import os
 import re
+import reprlib
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -231,12 +232,25 @@ def _read_places(folder: Path) -> dict[str, str]:
         plain = isinstance(shard, str) and re.fullmatch(r"[\w-][\w.-]*", shard)
         if not plain or not shard.endswith(".safetensors"):
             raise CheckpointError(
-                f"{source}: weight_map puts {name} into {shard!r}, expected the plain "
-                "name of a .safetensors file in the same folder"
+                f"{source}: weight_map puts {name} into {reprlib.repr(shard)}, "
+                "expected the plain name of a .safetensors file in the same folder"
             )
+    for shard in set(places.values()):
         if not (folder / shard).is_file():
             raise CheckpointError(f"{folder / shard}: no such file, named by {INDEX}")
+        _require_inside(folder, shard)
     return places
+
+
+def _require_inside(folder: Path, shard: str):
+    """Refuses a link out of the folder, but for those of the hub's own cache."""
+    place, roots = (folder / shard).resolve(), [folder.resolve()]
+    if folder.parent.name == "snapshots":
+        roots.append(folder.resolve().parents[1] / "blobs")
+    if not any(place.is_relative_to(root) for root in roots):
+        raise CheckpointError(
+            f"{folder / shard}: a link to {place}, expected a file in the folder itself"
+        )
 
 
 def _tensors_of(file: Path) -> Iterable[tuple[str, StoredTensor]]:

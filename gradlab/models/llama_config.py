@@ -98,8 +98,8 @@ def _rope_fields(fields: Mapping[str, Any], source: str) -> dict[str, Any]:
         partial = value.get("partial_rotary_factor", 1) if _is_object(value) else 1
         if kind != "default" or partial != 1:
             raise CheckpointError(
-                f"{source}: {name} is {reprlib.repr(value)}, expected none or rope_type 'default'; "
-                "scaled rotary positions are not supported"
+                f"{source}: {name} is {reprlib.repr(value)}, expected none or "
+                "rope_type 'default'; scaled rotary positions are not supported"
             )
         if "rope_theta" in value:
             found["rope_theta"] = value["rope_theta"]

@@ -78,8 +78,8 @@ def _checked_grid(grid: Any, source: str) -> dict[str, list[Any]]:
     """Values by key, of the types that the settings have."""
     if not isinstance(grid, Mapping) or not grid:
         raise GradlabError(
-            f"{source}: {GRID} is {reprlib.repr(grid)}; expected keys with lists of values, "
-            "e.g. seed: [0, 1]"
+            f"{source}: {GRID} is {reprlib.repr(grid)}; expected keys with lists of "
+            "values, e.g. seed: [0, 1]"
         )
     return {str(key): _values(str(key), grid[key], source) for key in grid}
 
