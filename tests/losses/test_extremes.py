@@ -1,0 +1,148 @@
+"""Every loss stays finite, value and slope, wherever log-probabilities can go.
+
+One table of cases, stacked along a first axis: log-probabilities from -1e4 to 0 on
+either side, empty and identical responses, nothing but padding, and long responses.
+"""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gradlab.losses import LOSSES, resolve
+from gradlab.losses.contract.tools import over_batches
+from gradlab.types import PairLogps
+from tests.losses.cases import one_setting, setting_id, settings
+
+pytestmark = pytest.mark.filterwarnings("ignore:loss 'gsil'")
+
+LEVELS = (-1e4, -87.0, -1e-9, 0.0)
+WIDTH, LONG = 5, 4096
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+SIDES = ("chosen", "rejected")
+
+
+def case(width, levels, refs, counts):
+    """A batch of an extreme pair and an ordinary one.
+
+    Args:
+      width: padded length.
+      levels: log-probability of all tokens of the first pair, by side.
+      refs: likewise of the reference.
+      counts: tokens of the first pair, by side; the rest is padding that holds NaN.
+    """
+    rng = np.random.default_rng(0)
+    fields = {}
+    for side, level, ref, count in zip(SIDES, levels, refs, counts, strict=True):
+        usual = -rng.exponential(1.0, width)
+        mask = np.stack([np.arange(width) < count, np.arange(width) < 3])
+        # The likeliest token has at least the probability of this one.
+        collision = np.where(level > -1e-6, 0.0, -3.0)
+        values = {
+            side: [np.full(width, level), usual],
+            f"ref_{side}": [np.full(width, ref), usual - 0.1],
+            f"{side}_logsumsq": [np.full(width, collision), np.full(width, -1.0)],
+        }
+        for name, rows in values.items():
+            fields[name] = np.where(mask, np.stack(rows), np.nan)
+        fields[f"{side}_mask"] = fields[f"{side}_keep"] = mask.astype(float)
+    far = sum(abs(a - b) for a, b in zip(levels, refs, strict=True))
+    return fields | {"kl_logratios": np.array([0.0, far, -far])}
+
+
+def table(width):
+    """All cases by name."""
+    cases = {
+        f"chosen {c:g}, rejected {r:g}, references {x:g} and {y:g}": case(
+            width, (c, r), (x, y), (width, width)
+        )
+        for c, r, x, y in itertools.product(LEVELS, LEVELS, (-1e4, 0.0), (-1e4, 0.0))
+    }
+    for level in (*LEVELS, -1.0):
+        same = ((level, level), (level, level))
+        cases[f"identical at {level:g}"] = case(width, *same, (width, width))
+        cases[f"empty chosen at {level:g}"] = case(width, *same, (0, width))
+        cases[f"empty rejected at {level:g}"] = case(width, *same, (width, 0))
+        cases[f"all masked at {level:g}"] = case(width, *same, (0, 0))
+    return cases
+
+
+def stacked(cases, dtype):
+    return PairLogps(
+        **{
+            name: jnp.asarray(np.stack([one[name] for one in cases.values()]), dtype)
+            for name in next(iter(cases.values()))
+        }
+    )
+
+
+def faults(cases, values, weights):
+    """What is not finite, or weighs in padding, case by case."""
+    found = {}
+    for number, (name, fields) in enumerate(cases.items()):
+        if not np.isfinite(np.asarray(values[number], float)).all():
+            found[name] = f"value {values[number]}"
+        for side in SIDES:
+            weight = np.asarray(getattr(weights, side)[number], float)
+            if not np.isfinite(weight).all():
+                found[name] = f"{side} weights {weight}"
+            elif weight[fields[f"{side}_mask"] == 0].any():
+                found[name] = f"{side} padding weighs"
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_every_loss_at_its_defaults(dtype):
+    """All losses in one program, which also bounds what compiling them costs."""
+    cases, bound = table(WIDTH), [resolve(name, **one_setting(name)) for name in LOSSES]
+    pairs = stacked(cases, dtype)
+    results = jax.jit(lambda p: [over_batches(loss, p) for loss in bound])(pairs)
+    found = {
+        loss.label: wrong
+        for loss, result in zip(bound, results, strict=True)
+        if (wrong := faults(cases, *result))
+    }
+    assert not found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jit", [True, False], ids=["jit", "eager"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "hyper"), settings(), ids=setting_id)
+def test_every_setting(name, hyper, dtype, jit):
+    cases, loss = table(WIDTH), resolve(name, **hyper)
+    with jax.enable_x64(dtype == "float64"):
+        pairs = stacked(cases, dtype)
+        evaluate = jax.jit(over_batches, static_argnums=0) if jit else over_batches
+        values, weights = evaluate(loss, pairs)
+    assert values.dtype == ("float64" if dtype == "float64" else "float32")
+    assert not faults(cases, values, weights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOSSES)
+def test_long_responses(name):
+    """4,096 tokens at -1e4 and at 0: sums of tens of millions of nats."""
+    cases = {
+        name: one
+        for name, one in table(LONG).items()
+        if "-87" not in name and "-1e-09" not in name
+    }
+    values, weights = over_batches(resolve(name, **one_setting(name)), stacked(
+        cases, "float32"))  # fmt: skip
+    assert not faults(cases, values, weights)
+
+
+def test_a_fault_is_seen():
+    """The table finds a loss that is right on ordinary pairs alone."""
+
+    def odds(pairs):
+        total = jnp.sum(jnp.where(pairs.chosen_mask > 0, pairs.chosen, 0), -1)
+        return -jnp.log(jnp.exp(total) / (1 - jnp.exp(total)))
+
+    cases = table(WIDTH)
+    wrong = faults(cases, *over_batches(resolve(odds), stacked(cases, "float32")))
+    assert any("-10000" in name for name in wrong)
+    assert any("all masked" in name for name in wrong)
