@@ -9,6 +9,7 @@ from gradlab.doctor.config import DoctorConfig
 from gradlab.doctor.findings import Finding, as_values, worst
 from gradlab.doctor.installation import installation
 from gradlab.errors import GradlabError
+from gradlab.inputs.config import check_seed
 
 
 def doctor(config: DoctorConfig) -> int:
@@ -23,6 +24,7 @@ def doctor(config: DoctorConfig) -> int:
     for option, value in (("batch-size", config.batch_size), ("limit", config.limit)):
         if value < 1:
             raise GradlabError(f"--{option} is {value}; expected at least 1")
+    check_seed(config.seed)
     findings = list(installation())
     if worst(findings) != "FAIL":  # else what follows can't be imported
         findings += examination(config)
@@ -56,9 +58,10 @@ def examination(config: DoctorConfig) -> Iterator[Finding]:
     given = {k: v for k, v in vars(config).items() if k in names}
     # Any tokenizer reads the embedded problems: a model can be looked at without data.
     rows = embedded_pairs(config.limit, config.seed) if config.data is None else None
-    stage = "model and data"
+    stage = "losses"
     try:
         losses = chosen_losses(config.losses)
+        stage = "model and data"
         inputs = load_inputs(InputConfig(**given), Console(quiet=True), rows)
         source = f"{inputs.policy_name}, {config.data or 'embedded problems'}"
         yield Finding(stage, "ok", f"{source}: {'; '.join(inputs.notes)}")

@@ -18,7 +18,7 @@ from gradlab.data import (
 )
 from gradlab.data.embedded import embedded_model_folder
 from gradlab.errors import GradlabError
-from gradlab.inputs.config import InputConfig
+from gradlab.inputs.config import InputConfig, check_seed
 from gradlab.inputs.progress import counting, say
 from gradlab.inputs.scored import ScoredPairs
 from gradlab.inputs.scoring import Scorer, passes, score_pairs
@@ -66,6 +66,7 @@ def load_inputs(
     Raises:
       GradlabError: a setting, a model folder, a tokenizer or a row of the data.
     """
+    check_seed(config.seed)
     for option, value in (("batch-size", config.batch_size), ("limit", config.limit)):
         if value is not None and value < 1:
             raise GradlabError(f"--{option} is {value}; expected at least 1")

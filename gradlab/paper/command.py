@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gradlab.errors import GradlabError
+from gradlab.inputs.config import check_seed
 from gradlab.inputs.printing import plain
 from gradlab.paper.config import TableConfig
 from gradlab.paper.estimates import estimate_columns
@@ -30,6 +31,7 @@ def table(config: TableConfig) -> str:
     """
     if config.out is not None and config.out.exists() and not config.overwrite:
         raise GradlabError(f"{config.out} is there already (--overwrite replaces it)")
+    check_seed(config.seed)
     for name in ("digits", "draws"):
         if getattr(config, name) < 1:
             found = getattr(config, name)

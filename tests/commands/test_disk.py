@@ -42,12 +42,12 @@ def test_the_second_of_two_runs_is_refused(command, arguments, tmp_path, capsys)
 
 @EACH
 def test_a_full_disk(command, arguments, tmp_path, capsys, monkeypatch):
-    """The first write of a result fails, wherever the command makes one."""
+    """There is no room for the first result that the command makes."""
 
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(files, "_commit", full)
     out = tmp_path / "out"
     assert main(arguments(command, out)) == 2
     assert "no space is left on its disk" in one_message(capsys)

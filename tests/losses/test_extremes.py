@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gradlab.gradients import value_and_token_weights
 from gradlab.losses import LOSSES, resolve
-from gradlab.losses.contract.tools import over_batches
 from gradlab.types import PairLogps
 from tests.losses.cases import one_setting, setting_id, settings
 
@@ -78,6 +78,11 @@ def stacked(cases, dtype):
     )
 
 
+def over_cases(loss, pairs):
+    """Values and token weights of every case."""
+    return jax.vmap(lambda batch: value_and_token_weights(loss, batch))(pairs)
+
+
 def faults(cases, values, weights):
     """What is not finite, or weighs in padding, case by case."""
     found = {}
@@ -98,7 +103,7 @@ def test_every_loss_at_its_defaults(dtype):
     """All losses in one program, which also bounds what compiling them costs."""
     cases, bound = table(WIDTH), [resolve(name, **one_setting(name)) for name in LOSSES]
     pairs = stacked(cases, dtype)
-    results = jax.jit(lambda p: [over_batches(loss, p) for loss in bound])(pairs)
+    results = jax.jit(lambda p: [over_cases(loss, p) for loss in bound])(pairs)
     found = {
         loss.label: wrong
         for loss, result in zip(bound, results, strict=True)
@@ -115,7 +120,7 @@ def test_every_setting(name, hyper, dtype, jit):
     cases, loss = table(WIDTH), resolve(name, **hyper)
     with jax.enable_x64(dtype == "float64"):
         pairs = stacked(cases, dtype)
-        evaluate = jax.jit(over_batches, static_argnums=0) if jit else over_batches
+        evaluate = jax.jit(over_cases, static_argnums=0) if jit else over_cases
         values, weights = evaluate(loss, pairs)
     assert values.dtype == ("float64" if dtype == "float64" else "float32")
     assert not faults(cases, values, weights)
@@ -130,7 +135,7 @@ def test_long_responses(name):
         for name, one in table(LONG).items()
         if "-87" not in name and "-1e-09" not in name
     }
-    values, weights = over_batches(resolve(name, **one_setting(name)), stacked(
+    values, weights = over_cases(resolve(name, **one_setting(name)), stacked(
         cases, "float32"))  # fmt: skip
     assert not faults(cases, values, weights)
 
@@ -143,6 +148,6 @@ def test_a_fault_is_seen():
         return -jnp.log(jnp.exp(total) / (1 - jnp.exp(total)))
 
     cases = table(WIDTH)
-    wrong = faults(cases, *over_batches(resolve(odds), stacked(cases, "float32")))
+    wrong = faults(cases, *over_cases(resolve(odds), stacked(cases, "float32")))
     assert any("-10000" in name for name in wrong)
     assert any("all masked" in name for name in wrong)

@@ -19,7 +19,7 @@ from gradlab.data.badrows import RowError
 from gradlab.data.ranking.judges import Question
 from gradlab.data.ranking.retry import Trial
 from gradlab.data.sources import jsonl_rows
-from gradlab.disk import hold
+from gradlab.disk import hold, reason
 from gradlab.errors import DataError, JudgeError
 
 FORMAT = "gradlab judgements 1"
@@ -122,10 +122,16 @@ class Judgements:
     ) -> None:
         """Closes the file, its lines safe on the disk; one without any goes away."""
         with self._writing:
-            os.fsync(self._file.fileno())
-            if not (self.cost.judgements or self.cost.failed):
-                self.path.unlink(missing_ok=True)
-            self._file.close()
+            try:
+                os.fsync(self._file.fileno())
+            except OSError as failure:
+                raise DataError(
+                    f"{self.path}: can't be written: {reason(failure)}"
+                ) from failure
+            finally:
+                if not (self.cost.judgements or self.cost.failed):
+                    self.path.unlink(missing_ok=True)
+                self._file.close()
 
     def __len__(self) -> int:
         """How many questions are answered."""
@@ -151,12 +157,12 @@ class Judgements:
         try:
             if self._file.write(text) == len(text):
                 return
-            reason = "no space is left on its disk"
+            why = "no space is left on its disk"
         except OSError as error:
-            reason = str(error.strerror)
+            why = reason(error)
         self._file.truncate(before)
         raise DataError(
-            f"{self.path}: can't be written: {reason}; run again to go on from there"
+            f"{self.path}: can't be written: {why}; run again to go on from there"
         )
 
     def _keep(self, line: dict[str, Any]) -> None:
