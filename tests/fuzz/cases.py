@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gradlab.errors import GradlabError
@@ -52,6 +52,7 @@ def fuzz(most: int, check: Callable[..., Any], *drawn: st.SearchStrategy) -> Non
         derandomize=True,
         database=None,
         deadline=None,
+        phases=[Phase.generate],  # shrinking a case to the smallest takes minutes
         suppress_health_check=list(HealthCheck),
     )
     @given(*drawn)
