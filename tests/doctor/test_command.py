@@ -91,7 +91,8 @@ def test_extras_and_packages_are_those_of_the_project():
     extras = project["optional-dependencies"]
     for extra, names in installation.EXTRAS.items():
         assert [r.partition(">")[0] for r in extras[extra]] == list(names)
-    assert set(extras) - set(installation.EXTRAS) <= {"test", "parity"}
+    development = {"test", "parity", "docs", "dev", "trl"}
+    assert set(extras) - set(installation.EXTRAS) <= development
     required = {r.partition(">")[0] for r in project["dependencies"]}
     assert set(installation.NEEDED) <= required | {"jaxlib"}
 

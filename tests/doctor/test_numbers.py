@@ -35,7 +35,8 @@ def reads_its_neighbours(params, tokens):
 def rounds(params, tokens):
     if params.dtype == jnp.float64:
         return params[tokens]
-    return params.astype(jnp.bfloat16)[tokens].astype(params.dtype)
+    rounded = params.astype(jnp.bfloat16).astype(params.dtype)
+    return (params + jax.lax.stop_gradient(rounded - params))[tokens]
 
 
 def ignores_its_parameters(params, tokens):
@@ -90,7 +91,7 @@ def test_no_padding_is_asked_beyond_the_context():
 def test_another_reference_is_no_step_zero():
     subject = examined(sound)
     assert step_zero(subject.scored).verdict == "ok"
-    assert step_zero(subject.scored).value == 0
+    assert step_zero(subject.scored).value < 1e-12
     moved = replace(subject.scorer, params=subject.scorer.params * 1.01)
     scored = score_pairs(subject.scorer, subject.pairs, moved)
     assert step_zero(scored).verdict == "FAIL"
