@@ -23,9 +23,8 @@ def contents(folder):
 def one_message(capsys) -> str:
     error = capsys.readouterr().err
     assert "Traceback" not in error
-    line = error.strip().splitlines()[-1]
-    assert line.startswith("gradlab: ")
-    return line
+    assert error.count("gradlab: ") == 1
+    return error.partition("gradlab: ")[2]
 
 
 @pytest.mark.parametrize("command", ["compare", "drift", "length", "train", "rank"])

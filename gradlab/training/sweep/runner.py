@@ -57,7 +57,6 @@ def sweep(config: SweepConfig) -> Path:
         refuse_early(run.config)
         inspect_folder(folder / run.name, run.config)
     groups = grouped(mine, config.together)
-    folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     # float32 means float32 on accelerators too.
     with jax.default_matmul_precision("highest"), ExitStack() as held:
