@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradlab.data import TokenizedPair
@@ -107,11 +108,14 @@ def dtype(subject: Subject) -> Finding:
 def gradient(subject: Subject) -> Finding:
     """The derivative along the gradient g, forwards, is |g|^2 by the reverse pass."""
     batch = next(_batches(subject.pairs[:1], "chosen", 1))
-    given = (batch.tokens, batch.response_start, batch.response_length)
+    parts = (batch.tokens, batch.response_start, batch.response_length)
+    tokens, start, length = map(jnp.asarray, parts)
 
     def mean(params):
-        logps = response_logps(subject.scorer.model, params, *given, width=batch.width)
-        return logps.sum() / batch.response_length.sum()
+        logps = response_logps(
+            subject.scorer.model, params, tokens, start, length, width=batch.width
+        )
+        return logps.sum() / length.sum()
 
     def both(params):
         found = jax.grad(mean)(params)
