@@ -10,7 +10,8 @@ import tyro
 class DoctorConfig:
     """Look whether the installation, a model and its data give numbers to be trusted.
 
-    Exit status 1 when a check fails."""
+    One verdict a line: ok, warn or FAIL. The exit status is 1 when a check fails.
+    """
 
     model: str | None = None
     """A folder in Hugging Face Llama layout, a hub id, or a .gguf file with
