@@ -96,11 +96,11 @@ def dtype(subject: Subject) -> Finding:
         text = f"not looked at: a float64 copy of {count:.1e} parameters may not fit"
         return Finding("dtype", "warn", text)
     narrow = replace(subject, pairs=subject.pairs[:NARROW])
+    base = _logps(narrow)
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
         wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
         scorer = replace(subject.scorer, params=jax.device_put(wide))
         found = _logps(replace(narrow, scorer=scorer))
-    base = {side: logps[: len(narrow.pairs)] for side, logps in subject.logps.items()}
     text = f"log-probabilities in float32 and float64, {len(narrow.pairs)} pairs"
     return judged("dtype", _gap(base, found), DTYPES, text)
 

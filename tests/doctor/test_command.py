@@ -1,5 +1,7 @@
 """`gradlab doctor`: one verdict a line, JSON, and an exit status that can be used."""
 
+import contextlib
+import io
 import json
 import shutil
 import tomllib
@@ -19,34 +21,48 @@ ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--limit", "2", "--losses", "dpo"]
 
 
-def test_the_embedded_model_is_sound(capsys):
-    assert main(["doctor", *QUICK]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert {line.split()[0] for line in lines[:-1]} <= {"ok", "warn"}
-    text = "\n".join(lines)
+@pytest.fixture(scope="module")
+def found():
+    """What the command prints with --json on the embedded model."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert main(["doctor", *QUICK, "--json"]) == 0
+    return json.loads(printed.getvalue())
+
+
+def test_the_embedded_model_is_sound(found):
+    assert found["verdict"] in ("ok", "warn")
+    named = {finding["name"]: finding for finding in found["findings"]}
     names = (
         "python", "jaxlib", "extra hub", "devices", "precision", "compile cache",
-        "step 0", "loss dpo", "padding", "batch size", "dtype", "gradient", "ends",
-        "masks", "finite numbers",
+        "vocabulary", "prompts", "ends", "masks", "finite numbers", "step 0",
+        "loss dpo", "padding", "batch size", "dtype", "gradient",
     )  # fmt: skip
-    for name in names:
-        assert f"  {name} " in text
+    assert set(names) <= set(named)
+    for name in ("step 0", "loss dpo", "padding", "batch size", "dtype", "gradient"):
+        assert named[name]["verdict"] == "ok"
+        assert 0 <= named[name]["value"] <= named[name]["limits"]["ok"]
+
+
+def test_one_verdict_a_line(found, capsys):
+    rows = [
+        row | {"limits": row["limits"] and Limits(**row["limits"])}
+        for row in found["findings"]
+    ]
+    print_findings([Finding(**row) for row in rows])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(rows) + 1
+    for line, row in zip(lines, rows, strict=False):
+        assert line.split()[0] == row["verdict"]
+        assert f"  {row['name']} " in line
     assert lines[-1].endswith("0 FAIL")
-
-
-def test_json_holds_numbers_and_limits(capsys):
-    assert main(["doctor", *QUICK, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["verdict"] in ("ok", "warn")
-    padding = next(f for f in found["findings"] if f["name"] == "padding")
-    assert 0 <= padding["value"] <= padding["limits"]["ok"]
 
 
 def test_a_damaged_model_fails_with_the_reason(tmp_path, capsys):
     folder = tmp_path / "model"
     shutil.copytree(embedded_model_folder(), folder)
     tensors = load_file(folder / "model.safetensors")
-    tensors["model.norm.weight"] = np.full_like(tensors["model.norm.weight"], 1e38)
+    tensors["model.norm.weight"] = np.full_like(tensors["model.norm.weight"], 3e38)
     save_file(tensors, folder / "model.safetensors")
     assert main(["doctor", *QUICK, "--model", str(folder)]) == 1
     lines = capsys.readouterr().out.splitlines()

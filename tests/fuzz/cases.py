@@ -55,8 +55,8 @@ def fuzz(most: int, check: Callable[..., Any], *drawn: st.SearchStrategy) -> Non
         phases=[Phase.generate],  # shrinking a case to the smallest takes minutes
         suppress_health_check=list(HealthCheck),
     )
-    @given(*drawn)
-    def cases(*case):
+    @given(st.tuples(*drawn))
+    def cases(case):
         with _in_time():
             check(*case)
 
