@@ -13,6 +13,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from gradlab.data.encoding import Tokenizer as Tokenizer
+from gradlab.data.encoding import encoded
 from gradlab.disk import read_object
 from gradlab.errors import DataError
 
@@ -61,7 +62,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         bos_id=ids["bos_token"],
         eos_id=ids["eos_token"],
         pad_id=ids["pad_token"],
-        adds_bos=_adds_bos(inner, config, ids["bos_token"]),
+        adds_bos=_adds_bos(inner, config, ids["bos_token"], str(folder)),
         chat_template=_chat_template(path, config),
         special_tokens=texts,
         source=str(folder),
@@ -104,7 +105,9 @@ def _read_inner(path: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:
     if file.is_file():
         try:
             return tokenizers.Tokenizer.from_file(str(file))
-        except Exception as error:  # the package raises bare Exception
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # the package raises bare Exception, and panics
             raise DataError(f"{file}: not a usable tokenizer: {error}.") from error
     vocabulary, merges = path / "vocab.json", path / "merges.txt"
     if not (vocabulary.is_file() and merges.is_file()):
@@ -153,7 +156,10 @@ def _special_id(
     path: Path, inner: tokenizers.Tokenizer, name: str, texts: dict[str, str]
 ) -> int | None:
     if name in texts:
-        token = inner.token_to_id(texts[name])
+        try:
+            token = inner.token_to_id(texts[name])
+        except UnicodeEncodeError:  # a lone surrogate
+            token = None
         if token is None and name != "pad_token":
             raise DataError(
                 f"{path}: {name} is {texts[name]!r}, which is not in the vocabulary."
@@ -162,19 +168,20 @@ def _special_id(
     for file in ("generation_config.json", "config.json"):
         token = _read_json(path / file).get(f"{name}_id")
         token = token[0] if isinstance(token, list) and token else token
-        if isinstance(token, int) and inner.id_to_token(max(token, 0)) is not None:
+        known = type(token) is int and token < 2**32
+        if known and inner.id_to_token(max(token, 0)) is not None:
             return token if token >= 0 else None
     return None
 
 
 def _adds_bos(
-    inner: tokenizers.Tokenizer, config: dict[str, Any], bos_id: int | None
+    inner: tokenizers.Tokenizer, config: dict[str, Any], bos_id: int | None, source: str
 ) -> bool:
     if bos_id is None:
         return False
     if isinstance(config.get("add_bos_token"), bool):
         return config["add_bos_token"]
-    return inner.encode("", add_special_tokens=True).ids[:1] == [bos_id]
+    return encoded(inner, [""], special=True, source=source)[0][:1] == [bos_id]
 
 
 def _chat_template(path: Path, config: dict[str, Any]) -> str | None:
@@ -186,8 +193,8 @@ def _chat_template(path: Path, config: dict[str, Any]) -> str | None:
             raise DataError(f"{file}: can't be read: {error}.") from error
     found = config.get("chat_template")
     if isinstance(found, list):  # several named templates
-        named = {t.get("name"): t.get("template") for t in found if isinstance(t, dict)}
-        found = named.get("default")
+        named = [t for t in found if isinstance(t, dict) and t.get("name") == "default"]
+        found = named[-1].get("template") if named else None
     if found is not None and not isinstance(found, str):
         raise DataError(f"{path}: chat_template: expected a string.")
     return found

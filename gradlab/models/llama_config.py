@@ -118,7 +118,10 @@ def _field(fields: Mapping[str, Any], name: str, kind: type, default: Any, sourc
         return default
     if kind is float and type(value) is int and abs(value) < _LARGEST:
         return float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    wrong = not isinstance(value, kind)
+    if kind is int and not wrong:
+        wrong = isinstance(value, bool) or abs(value) >= 2**63
+    if wrong:
         raise CheckpointError(
             f"{source}: {name} is {reprlib.repr(value)}, expected {kind.__name__}"
         )
