@@ -119,7 +119,8 @@ def _notes(names: Sequence[str]) -> str:
 
 def _origin(manifest: Mapping[str, Any]) -> str:
     """Where the numbers come from: command, version, model, data, seed, commit."""
-    version = manifest.get("versions", {}).get("gradlab", "")
+    versions = manifest.get("versions")
+    version = versions.get("gradlab", "") if isinstance(versions, dict) else ""
     parts = [f"{manifest.get('command', 'gradlab')} {version}".strip()]
     for key in ("policy", "reference"):
         if manifest.get(key):
@@ -127,10 +128,10 @@ def _origin(manifest: Mapping[str, Any]) -> str:
     if manifest.get("pairs"):
         parts.append(f"{manifest['pairs']} pairs")
     if manifest.get("data_digest"):
-        parts.append(f"data SHA-256 {manifest['data_digest'][:12]}")
+        parts.append(f"data SHA-256 {str(manifest['data_digest'])[:12]}")
     parts.append(f"seed {manifest.get('seed')}")
     if manifest.get("commit"):
-        parts.append(f"commit {manifest['commit'][:12]}")
+        parts.append(f"commit {str(manifest['commit'])[:12]}")
     return ", ".join(parts) + "."
 
 

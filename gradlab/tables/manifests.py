@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from gradlab.disk import read_object
+from gradlab.errors import GradlabError
 
 PACKAGES = (
     "gradlab", "jax", "jaxlib", "flax", "optax", "numpy", "pandas",
@@ -135,4 +136,7 @@ def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
       GradlabError: no such file, or not a JSON object.
     """
-    return read_object(path)
+    try:
+        return _plain(read_object(path))  # NaN and infinity are words
+    except RecursionError:
+        raise GradlabError(f"{path}: nested too deeply") from None
