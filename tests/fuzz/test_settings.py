@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 
 import pytest
 import tyro
@@ -148,9 +149,22 @@ def test_what_needs_care(text, tmp_path):
     fuzz(1, check, st.just(lambda: read_sweep(path)))
 
 
-def test_a_pipe_is_refused(tmp_path):
-    import os
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed: -1", "--seed is -1"),
+        (f"seed: {2**64}", "--seed is"),
+        ("epochs: .inf", "epochs is inf; expected a finite number"),
+        ("optimiser: {learning_rate: .nan}", "expected a finite number"),
+    ],
+)
+def test_numbers_out_of_any_range(text, message, tmp_path):
+    (tmp_path / "run.yaml").write_text(text)
+    with pytest.raises(GradlabError, match=message):
+        check_settings(read_config(tmp_path / "run.yaml", TrainConfig))
 
+
+def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "run.yaml")
     with pytest.raises(GradlabError, match="not a file"):
         read_config(tmp_path / "run.yaml", TrainConfig)
