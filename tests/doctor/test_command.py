@@ -16,21 +16,29 @@ from gradlab.data.embedded import embedded_model_folder
 from gradlab.doctor import installation
 from gradlab.doctor.findings import Finding, Limits, as_values, judged, worst
 from gradlab.doctor.printing import print_findings
+from tests.training.conftest import place as place
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--limit", "2", "--losses", "dpo"]
 
 
 @pytest.fixture(scope="module")
-def found():
-    """What the command prints with --json on the embedded model."""
+def found(place):
+    """What the command prints with --json on a tiny model."""
     printed = io.StringIO()
+    inputs = ["--model", str(place.model), "--data", str(place.data)]
     with contextlib.redirect_stdout(printed):
-        assert main(["doctor", *QUICK, "--json"]) == 0
+        assert main(["doctor", *QUICK, *inputs, "--json"]) == 0
     return json.loads(printed.getvalue())
 
 
-def test_the_embedded_model_is_sound(found):
+@pytest.mark.slow
+def test_the_embedded_model_is_sound(capsys):
+    assert main(["doctor"]) == 0
+    assert "0 FAIL" in capsys.readouterr().out
+
+
+def test_a_sound_model(found):
     assert found["verdict"] in ("ok", "warn")
     named = {finding["name"]: finding for finding in found["findings"]}
     names = (
@@ -62,7 +70,8 @@ def test_a_damaged_model_fails_with_the_reason(tmp_path, capsys):
     folder = tmp_path / "model"
     shutil.copytree(embedded_model_folder(), folder)
     tensors = load_file(folder / "model.safetensors")
-    tensors["model.norm.weight"] = np.full_like(tensors["model.norm.weight"], 3e38)
+    shape = tensors["model.norm.weight"].shape
+    tensors["model.norm.weight"] = np.full(shape, 3e38, np.float32)
     save_file(tensors, folder / "model.safetensors")
     assert main(["doctor", *QUICK, "--model", str(folder)]) == 1
     lines = capsys.readouterr().out.splitlines()

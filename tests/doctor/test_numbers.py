@@ -20,6 +20,10 @@ from gradlab.models.functional import LanguageModel
 VOCAB = 11
 
 
+def slow(*case):
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
 def sound(params, tokens):
     return params[tokens]
 
@@ -64,9 +68,9 @@ def examined(apply):
     [
         (sound, {}),
         (reads_what_follows, {"padding": "FAIL"}),
-        (reads_its_neighbours, {"batch size": "FAIL", "padding": "FAIL"}),
-        (rounds, {"dtype": "warn"}),
-        (ignores_its_parameters, {"gradient": "FAIL"}),
+        slow(reads_its_neighbours, {"batch size": "FAIL", "padding": "FAIL"}),
+        slow(rounds, {"dtype": "warn"}),
+        slow(ignores_its_parameters, {"gradient": "FAIL"}),
     ],
     ids=lambda case: getattr(case, "__name__", ""),
 )
