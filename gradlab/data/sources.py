@@ -203,7 +203,7 @@ def parquet_rows(
                 for row in range(batch.num_rows):
                     number += 1
                     yield number, _parquet_row(batch, row)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         message = (
             str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         )

@@ -13,7 +13,12 @@ import numpy as np
 import pandas as pd
 
 from gradlab.errors import GradlabError
-from gradlab.tables import read_table, require_columns, require_numbers
+from gradlab.tables import (
+    read_table,
+    require_columns,
+    require_numbers,
+    require_text,
+)
 
 SIDES = ("chosen", "rejected")
 # where a token lies -> its regions
@@ -62,6 +67,7 @@ def _of_comparison(path: Path, losses: list[str]) -> dict[str, Ratio]:
     names = ["loss", "pair", "side", "region", "weight"]
     tokens = read_table(path)
     require_columns(tokens, names, str(path))
+    require_text(tokens, ["loss", "side", "region"], str(path))
     require_numbers(tokens, ["weight"], str(path))
     require_numbers(tokens, ["pair"], str(path), whole=True)
     if unknown := set(map(str, tokens["side"])) ^ set(SIDES):

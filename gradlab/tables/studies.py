@@ -75,6 +75,21 @@ def require_numbers(
             )
 
 
+def require_text(table: pd.DataFrame, columns: Sequence[str], what: str) -> None:
+    """Refuses a table in which one of `columns` holds something else than text.
+
+    Raises:
+      GradlabError: names the column and what it holds.
+    """
+    for name in columns:
+        column = table[name]
+        categories = isinstance(column.dtype, pd.CategoricalDtype)
+        if not categories and not pd.api.types.is_string_dtype(column):
+            raise GradlabError(
+                f"{what}: the column {name} holds {column.dtype}; expected text"
+            )
+
+
 def select(table: pd.DataFrame, **keys: Any) -> pd.DataFrame:
     """The rows whose named columns have that value, or one of a list of values.
 

@@ -111,7 +111,7 @@ def read_all(path, tokenizer, on_bad_row):
         assert pair.length <= 16
 
 
-@sizes(60, 2600)
+@sizes(60, 2300)
 def test_pairs_as_json_lines(most, tmp_path, tokenizer):
     path = tmp_path / "pairs.jsonl"
 

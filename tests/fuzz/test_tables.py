@@ -86,7 +86,7 @@ def use(folder):
     loads_or_refuses(table, "")
 
 
-@sizes(15, 450)
+@sizes(15, 350)
 @pytest.mark.parametrize("name", ["tokens.parquet", "prompts.parquet", "summary.csv"])
 def test_tables_of_a_run(most, name, run):
     good = (run / name).read_bytes()
