@@ -155,7 +155,9 @@ class TestLoading:
         with pytest.raises(DataError, match=r"Qwen2Tokenizer without tokenizer\.json"):
             load_tokenizer(tmp_path)
         (tmp_path / "tokenizer_config.json").write_text("[]")
-        with pytest.raises(DataError, match=r"tokenizer_config\.json: expected a JSON object"):
+        with pytest.raises(
+            DataError, match=r"tokenizer_config\.json: expected a JSON object"
+        ):
             load_tokenizer(tmp_path)
         (tmp_path / "tokenizer_config.json").write_text("{")
         with pytest.raises(

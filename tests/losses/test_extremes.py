@@ -98,6 +98,30 @@ def faults(cases, values, weights):
     return found
 
 
+# Odds p / (1 - p) are infinite at p = 1, which is what an empty response has too.
+ODDS = ("unlikelihood_token", "unlikelihood_sequence", "orpo")
+
+
+def certain(name):
+    """Whether a response, or a token of it, has probability 1 in this case."""
+    fields = table(WIDTH)[name]
+    return any(
+        not (fields[side][0][fields[f"{side}_mask"][0] > 0] < 0).all()
+        or not fields[f"{side}_mask"][0].any()
+        for side in SIDES
+    )
+
+
+def undocumented(found):
+    """Without the faults of losses of the odds where a probability is 1."""
+    kept = {}
+    for label, wrong in found.items():
+        odds = label.partition("(")[0] in ODDS
+        if left := [name for name in wrong if not (odds and certain(name))]:
+            kept[label] = {name: wrong[name] for name in left}
+    return kept
+
+
 def found_in(bound, dtype):
     """Faults by loss; all losses in one program, which bounds what compiling costs."""
     cases = table(WIDTH)
@@ -138,13 +162,13 @@ def test_without_jit(name, hyper):
 def test_long_responses(name):
     """4,096 tokens at -1e4 and at 0: sums of tens of millions of nats."""
     cases = {
-        name: one
-        for name, one in table(LONG).items()
-        if "-87" not in name and "-1e-09" not in name
+        key: one
+        for key, one in table(LONG).items()
+        if "-87" not in key and "-1e-09" not in key
     }
-    values, weights = over_cases(resolve(name, **one_setting(name)), stacked(
-        cases, "float32"))  # fmt: skip
-    assert not faults(cases, values, weights)
+    loss = resolve(name, **one_setting(name))
+    wrong = faults(cases, *over_cases(loss, stacked(cases, "float32")))
+    assert not undocumented({loss.label: wrong} if wrong else {})
 
 
 def test_a_fault_is_seen():
