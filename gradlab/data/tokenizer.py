@@ -168,8 +168,9 @@ def _special_id(
     for file in ("generation_config.json", "config.json"):
         token = _read_json(path / file).get(f"{name}_id")
         token = token[0] if isinstance(token, list) and token else token
-        known = type(token) is int and token < 2**32
-        if known and inner.id_to_token(max(token, 0)) is not None:
+        if not isinstance(token, int) or isinstance(token, bool) or token >= 2**32:
+            continue
+        if inner.id_to_token(max(token, 0)) is not None:
             return token if token >= 0 else None
     return None
 
