@@ -139,6 +139,7 @@ def test_a_refused_run_leaves_nothing_behind(tmp_path, capsys):
         (["--losses", ","], "names no loss"),
         (["--losses", "dpo(bta=1)"], "no hyperparameter 'bta'; expected beta"),
         (["--losses", "no_module:f"], "can't import the loss 'no_module:f'"),
+        (["--seed", "-1"], "--seed is -1; expected 0 to 4294967295"),
         (["--batch-size", "0"], "--batch-size is 0; expected at least 1"),
         (["--limit", "0"], "--limit is 0; expected at least 1"),
         (["--max-length", "1"], "--max-length is 1; expected 2 to"),

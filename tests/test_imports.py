@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # A module may import from its own layer and from those above it in this list.
 LAYERS = [
     "errors",
+    "disk",
     "types",
     "losses",
     "gradients",
@@ -32,13 +33,14 @@ LAYERS = [
     "drift",
     "length",
     "rank",
+    "doctor",
     "commands",
     "cli",
 ]
 # heavy package -> the layers that may import it
 HEAVY = {
     "jax": {"types", "losses", "gradients", "measures", "models", "training"}
-    | {"inputs", "comparison", "drift", "length", "rank"},
+    | {"inputs", "comparison", "drift", "length", "rank", "doctor"},
     "flax": {"models"},
     "optax": {"training", "drift"},
     "orbax": {"training"},

@@ -64,8 +64,8 @@ def _of_run(folder: Path) -> Iterator[str]:
     """The losses that a manifest names, the measures of its summary, and gradlab."""
     manifest = read_manifest(folder / "manifest.json")
     # A comparison has several losses, a training run one.
-    labels = [*(manifest.get("losses") or ()), str(manifest.get("loss") or "")]
-    words = re.findall(r"[a-z_0-9]+", " ".join(labels))
+    labels = f"{manifest.get('losses') or ''} {manifest.get('loss') or ''}"
+    words = re.findall(r"[a-z_0-9]+", labels)
     for name in (word for word in words if word in LOSSES):
         yield bibtex([name])
     if (folder / "summary.csv").is_file():

@@ -44,9 +44,13 @@ def compare(config: CompareConfig) -> Outcome:
     Raises:
       GradlabError: any refused input; the folder is then as it was.
     """
+    with output_folder(config, "compare") as folder:
+        return _compare(config, folder)
+
+
+def _compare(config: CompareConfig, folder: Path) -> Outcome:
     started = time.monotonic()
     console = Console(stderr=True)
-    folder = output_folder(config, "compare")
     source = read_source(config, console)
     weighed = weigh(source.scored, source.losses, seed=config.seed)
     summary = summary_frame(source.scored, source.regions, weighed)

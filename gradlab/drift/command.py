@@ -74,11 +74,15 @@ def drift(config: DriftConfig) -> Outcome:
     Raises:
       GradlabError: any refused input; the folder is then as it was.
     """
+    with output_folder(config, "drift") as folder:
+        return _drift(config, folder)
+
+
+def _drift(config: DriftConfig, folder: Path) -> Outcome:
     started = time.monotonic()
     console = Console(stderr=True)
     losses = chosen_losses(config.losses)
     build_optimiser(config)  # refused before anything is loaded
-    folder = output_folder(config, "drift")
     with _precision(config):
         inputs = load_inputs(config, console)
         check_pair(config.pair, len(inputs.pairs))

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gradlab.errors import GradlabError
+from gradlab.inputs.config import check_seed
 from gradlab.inputs.printing import plain
 from gradlab.paper.config import TableConfig
 from gradlab.paper.estimates import estimate_columns
@@ -31,6 +32,7 @@ def table(config: TableConfig) -> str:
     """
     if config.out is not None and config.out.exists() and not config.overwrite:
         raise GradlabError(f"{config.out} is there already (--overwrite replaces it)")
+    check_seed(config.seed)
     for name in ("digits", "draws"):
         if getattr(config, name) < 1:
             found = getattr(config, name)
@@ -122,7 +124,8 @@ def _notes(names: Sequence[str]) -> str:
 
 def _origin(manifest: Mapping[str, Any]) -> str:
     """Where the numbers come from: command, version, model, data, seed, commit."""
-    version = manifest.get("versions", {}).get("gradlab", "")
+    versions = manifest.get("versions")
+    version = versions.get("gradlab", "") if isinstance(versions, dict) else ""
     parts = [f"{manifest.get('command', 'gradlab')} {version}".strip()]
     for key in ("policy", "reference"):
         if manifest.get(key):
@@ -130,10 +133,10 @@ def _origin(manifest: Mapping[str, Any]) -> str:
     if manifest.get("pairs"):
         parts.append(f"{manifest['pairs']} pairs")
     if manifest.get("data_digest"):
-        parts.append(f"data SHA-256 {manifest['data_digest'][:12]}")
+        parts.append(f"data SHA-256 {str(manifest['data_digest'])[:12]}")
     parts.append(f"seed {manifest.get('seed')}")
     if manifest.get("commit"):
-        parts.append(f"commit {manifest['commit'][:12]}")
+        parts.append(f"commit {str(manifest['commit'])[:12]}")
     return ", ".join(parts) + "."
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from gradlab.disk import read_object
 from gradlab.errors import GradlabError
 
 PACKAGES = (
@@ -135,13 +136,7 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
       GradlabError: no such file, or not a JSON object.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise GradlabError(f"{path}: there is no such manifest")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise GradlabError(f"{path}: not a readable manifest: {error}") from error
-    if not isinstance(manifest, dict):
-        raise GradlabError(f"{path}: a manifest is a JSON object, found a {manifest!r}")
-    return manifest
+        return _plain(read_object(path))  # NaN and infinity are words
+    except RecursionError:
+        raise GradlabError(f"{path}: nested too deeply") from None
