@@ -1,4 +1,4 @@
-"""Writes the page of conventions, whose numbers are computed: `python -m docs.generate`.
+"""Writes the page of conventions with its numbers: `python -m docs.generate`.
 
 It is kept in the repository, where a number that moves shows. All other made pages are
 made with the site: see `docs.pages`.

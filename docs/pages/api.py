@@ -21,8 +21,8 @@ def index_page() -> str:
     """What the packages are for, and which way they import."""
     head = (
         "# API\n\nThe names that most code needs are in `gradlab` itself and load on "
-        "first use. Imports run one way: errors and types, losses, gradients, measures, "
-        "models; then data, tables, plotting, report, training."
+        "first use. Imports run one way: errors and types, losses, gradients, "
+        "measures, models; then data, tables, plotting, report, training."
     )
     lines = ["| package | what it holds |", "| --- | --- |"]
     for name in PACKAGES:

@@ -11,46 +11,103 @@ from docs.pages.text import code, escape, prose, sections
 
 PACKAGES = ("gradlab.gradients", "gradlab.measures")
 
-# module -> where its quantities come from, and the results that hold them
-SOURCES: dict[str, tuple[str, str]] = {
-    "token": ("The chain rule.", "`weight`, `logit_grad` in tokens.parquet of compare"),
-    "sides": ("The chain rule, and linearity.", "drift"),
-    "drift": (
+
+class Topic(NamedTuple):
+    """What one module measures.
+
+    Attributes:
+      title: a few words.
+      source: where the quantities come from.
+      found_in: the results that hold them, or "".
+    """
+
+    title: str
+    source: str
+    found_in: str = ""
+
+
+# module -> its topic
+TOPICS: dict[str, Topic] = {
+    "token": Topic(
+        "Token weights",
+        "The chain rule.",
+        "`weight` and `logit_grad` in tokens.parquet of `gradlab compare`",
+    ),
+    "sides": Topic("Chosen and rejected parts", "The chain rule, and linearity."),
+    "drift": Topic(
+        "Drift",
         "Taylor's formula, to first order.",
-        "`predicted`, `by_chosen`, `by_rejected`, `realised` in tokens.parquet of drift",
+        "`predicted`, `by_chosen`, `by_rejected`, `realised` in tokens.parquet of "
+        "`gradlab drift`",
     ),
-    "step": ("Derived here: the optimiser's update, linearised.", "drift"),
-    "agreement": ("Standard statistics, and the error of a power law.", "drift"),
-    "example": ("The chain rule, pair by pair.", "pairs.csv of drift"),
-    "gram": ("Inner products; the sketch is a random projection.", "gram.parquet"),
-    "groups": ("Sums over leaves.", ""),
-    "entanglement": (
-        "Yuan et al., Gradient Entanglement, arXiv:2410.13828; for unequal weights by "
-        "the same algebra.",
-        "`case`, `both_fall` in pairs.csv and summary.csv of drift",
+    "step": Topic("Optimiser steps", "Derived here: the optimiser's update, split."),
+    "agreement": Topic(
+        "Prediction against outcome",
+        "Standard statistics; the order of Taylor's remainder.",
+        "summary.csv of `gradlab drift`",
     ),
-    "scores": ("Inner products of the gradients in arXiv:2410.13828.", "pairs.csv"),
-    "ches": (
-        "Razin et al., Unintentional Unalignment, arXiv:2410.08847, Definition 2.",
-        "`ches`, `ln_ches` in pairs.csv of drift",
+    "example": Topic("Gradients of single pairs", "The chain rule, pair by pair."),
+    "gram": Topic(
+        "Inner products over pairs and tokens",
+        "Definitions above; the sketch is a random projection.",
+        "gram.parquet of `gradlab drift`",
     ),
-    "squeezing": (
-        "Ren & Sutherland, Learning Dynamics of LLM Finetuning, arXiv:2407.10490; the "
-        "closed forms are derived here.",
+    "groups": Topic("Groups of parameters", "Sums over leaves."),
+    "entanglement": Topic(
+        "Entanglement",
+        "Yuan et al., A Common Pitfall of Margin-based Language Model Alignment: "
+        "Gradient Entanglement, arXiv:2410.13828; for unequal weights by the same "
+        "algebra.",
+        "`case` in pairs.csv and `both_fall` in summary.csv of `gradlab drift`",
+    ),
+    "scores": Topic(
+        "Products of score gradients",
+        "The products behind arXiv:2410.13828, for token-varying weights by the same "
+        "algebra.",
+    ),
+    "ches": Topic(
+        "CHES",
+        "Razin et al., Unintentional Unalignment: Likelihood Displacement in Direct "
+        "Preference Optimization, arXiv:2410.08847, Definition 2.",
+        "`ches` and `ln_ches` in pairs.csv of `gradlab drift`",
+    ),
+    "squeezing": Topic(
+        "Squeezing",
+        "The effect: Ren & Sutherland, Learning Dynamics of LLM Finetuning, "
+        "arXiv:2407.10490; the closed forms are derived here.",
         "the study `drift_prediction`",
     ),
-    "learning_dynamics": (
+    "learning_dynamics": Topic(
+        "Learning dynamics",
         "Ren & Sutherland, Learning Dynamics of LLM Finetuning, arXiv:2407.10490.",
         "the study `drift_prediction`",
     ),
-    "field": ("The chain rule; drawn as in the papers on margin losses.", "figures"),
-    "length": ("Derived here from the token weights.", "pairs.csv of length"),
-    "correlations": ("Textbook statistics.", "summary.csv of length"),
-    "averaging": ("Derived here; see [length](../length.md).", "`length_sensitivity`"),
-    "edits": ("Levenshtein distance, by rapidfuzz.", "`edit_distance` of drift"),
-    "regions": ("Defined here.", "`region` in tokens.parquet of compare"),
-    "spread": ("The noise scale of McCandlish et al., arXiv:1812.06162.", ""),
-    "frontier": ("Linear interpolation.", "the study `length_sensitivity`"),
+    "field": Topic("Gradient fields", "The chain rule."),
+    "length": Topic(
+        "Length", "Derived here from the token weights.", "`gradlab length`"
+    ),
+    "correlations": Topic(
+        "Correlations", "Textbook statistics.", "summary.csv of `gradlab length`"
+    ),
+    "averaging": Topic(
+        "Optima of summed and averaged losses",
+        "Derived here: see [length](../length.md).",
+        "the study `length_sensitivity`",
+    ),
+    "edits": Topic(
+        "Edit distance",
+        "Levenshtein distance, by rapidfuzz.",
+        "`edit_distance` in pairs.csv of `gradlab drift`",
+    ),
+    "regions": Topic(
+        "Regions of a pair",
+        "Defined here.",
+        "`region` in tokens.parquet of `gradlab compare`",
+    ),
+    "spread": Topic("Spread over pairs", "See the definition above."),
+    "frontier": Topic(
+        "Frontiers", "Linear interpolation.", "the study `length_sensitivity`"
+    ),
 }
 
 
@@ -63,9 +120,9 @@ class Measure(NamedTuple):
     module: ModuleType
 
     @property
-    def topic(self) -> str:
-        """Last part of its module's name."""
-        return self.module.__name__.rpartition(".")[2]
+    def topic(self) -> Topic:
+        """What its module measures."""
+        return TOPICS[self.module.__name__.rpartition(".")[2]]
 
 
 def measures() -> list[Measure]:
@@ -82,16 +139,11 @@ def measures() -> list[Measure]:
 
 
 def topics() -> dict[str, list[str]]:
-    """First line of a module's docstring -> its measures, in order."""
-    found: dict[str, list[str]] = {}
+    """Title of a topic -> its measures; token weights first."""
+    found: dict[str, list[str]] = {topic.title: [] for topic in TOPICS.values()}
     for measure in measures():
-        found.setdefault(title(measure.module), []).append(measure.name)
+        found[measure.topic.title].append(measure.name)
     return found
-
-
-def title(module: ModuleType) -> str:
-    """What a module is about: its docstring's first line without the full stop."""
-    return (inspect.getdoc(module) or "").splitlines()[0].split(":")[0].rstrip(".")
 
 
 def pages() -> dict[str, str]:
@@ -120,27 +172,25 @@ def index_page() -> str:
 def measure_page(measure: Measure) -> str:
     """Formula, arguments with shapes and units, result with sign, source."""
     parts = sections(measure.function.__doc__ or "")
-    source, found_in = SOURCES[measure.topic]
-    written = [f"## {h}\n\n{prose(t)}" for h, t in parts.items() if h in _PROSE]
+    topic = measure.topic
+    background = prose(inspect.getdoc(measure.module) or "")
+    imported = f"from {measure.package} import {measure.name}"
     blocks = [
         f"# {measure.name}",
         prose(parts[""]),
-        f"```python\nfrom {measure.package} import {measure.name}\n```",
-        f"```text\n{signature(measure)}\n```",
+        f"```python\n{imported}\n\n{signature(measure)}\n```",
         _fenced("Formula", parts.get("Formula", ""), "text"),
+        "" if "Formula" in parts else f"## Definitions\n\n{background}",
         _listed("Arguments", parts.get("Args", "")),
         _result(measure, parts.get("Returns", "")),
-        *written,
         _listed("Errors", parts.get("Raises", "")),
+        _headed("Guarantees", prose(parts.get("Guarantees", ""))),
         _fenced("Example", parts.get("Example", ""), "pycon"),
-        f"## Background\n\n{prose(inspect.getdoc(measure.module) or '')}",
-        f"## Source\n\n{prose(parts.get('References', source))}",
-        f"Found in: {found_in}." if found_in else "",
+        f"## Background\n\n{background}" if "Formula" in parts else "",
+        f"## Source\n\n{prose(parts.get('References', topic.source))}",
+        f"Found in {topic.found_in}." if topic.found_in else "",
     ]
     return "\n\n".join(block for block in blocks if block)
-
-
-_PROSE = ("Guarantees",)
 
 
 def signature(measure: Measure) -> str:
@@ -161,7 +211,7 @@ def _result(measure: Measure, text: str) -> str:
         attributes = sections(kind.__doc__ or "").get("Attributes", "")
         blocks.append(_listed("", attributes))
     body = "\n\n".join(block for block in blocks if block)
-    return f"## Result\n\n{body}" if body else ""
+    return _headed("Result", body)
 
 
 def _records(measure: Measure) -> list[type]:
@@ -172,7 +222,11 @@ def _records(measure: Measure) -> list[type]:
 
 
 def _fenced(heading: str, text: str, language: str) -> str:
-    return f"## {heading}\n\n```{language}\n{text}\n```" if text else ""
+    return _headed(heading, f"```{language}\n{text}\n```" if text else "")
+
+
+def _headed(heading: str, text: str) -> str:
+    return f"## {heading}\n\n{text}" if text else ""
 
 
 def _listed(heading: str, text: str) -> str:
