@@ -31,7 +31,7 @@ TOPICS: dict[str, Topic] = {
     "token": Topic(
         "Token weights",
         "The chain rule.",
-        "`weight` and `logit_grad` in tokens.parquet of `gradlab compare`",
+        "`weight` and `logit_grad_norm` in tokens.parquet of `gradlab compare`",
     ),
     "sides": Topic("Chosen and rejected parts", "The chain rule, and linearity."),
     "drift": Topic(
@@ -64,6 +64,8 @@ TOPICS: dict[str, Topic] = {
         "Products of score gradients",
         "The products behind arXiv:2410.13828, for token-varying weights by the same "
         "algebra.",
+        "`score_chosen`, `score_rejected`, `score_cosine` in pairs.csv of "
+        "`gradlab drift`",
     ),
     "ches": Topic(
         "CHES",
@@ -97,7 +99,7 @@ TOPICS: dict[str, Topic] = {
     "edits": Topic(
         "Edit distance",
         "Levenshtein distance, by rapidfuzz.",
-        "`edit_distance` in pairs.csv of `gradlab drift`",
+        "`edit_token`, `edit_character`, `edit_word` in pairs.csv of `gradlab drift`",
     ),
     "regions": Topic(
         "Regions of a pair",

@@ -3,7 +3,7 @@
 import inspect
 import re
 
-HEADING = re.compile(r"([A-Z][a-z]+):")
+HEADING = re.compile(r"([A-Z][a-z]+)(?: (\(.*\)))?:")
 BLOCKS = {"Formula": "text", "Gradient": "text", "Example": "pycon"}
 _CODE = re.compile(r"(`[^`]*`)")
 
@@ -35,7 +35,7 @@ def sections(docstring: str) -> dict[str, str]:
     for line in inspect.cleandoc(docstring).splitlines():
         if match := HEADING.fullmatch(line):
             heading = match[1]
-            found[heading] = []
+            found[heading] = [match[2]] if match[2] else []
         else:
             found[heading].append(line)
     return {k: inspect.cleandoc("\n".join(["", *v])) for k, v in found.items()}
