@@ -4,7 +4,9 @@
 #   make test-slow  slow tests, and parity with PyTorch, transformers and TRL
 #   make figures    redraw all figures from the committed tables
 #   make lint       ruff and pyright
-#   make docs       rewrite docs/losses from the docstrings
+#   make docs       rewrite docs/losses/conventions.md from computed numbers
+#   make site       build the documentation into site/, to be opened from the disk
+#   make notebooks  run docs/notebooks/*.py again and keep what they print
 #   make clean      remove what these commands made
 # WORKERS=n sets the number of processes that run the tests; 0: none but pytest's own.
 
@@ -16,7 +18,7 @@ STAMPS := $(VENV)/.installed
 # A file's tests share what its fixtures compile, so they stay in one process.
 PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-slow figures lint docs clean
+.PHONY: demo test test-slow figures lint docs site notebooks clean
 
 demo: $(STAMPS)/base
 	$(BIN)/gradlab compare --out runs/demo --overwrite
@@ -38,8 +40,14 @@ lint: $(STAMPS)/test
 docs: $(STAMPS)/test
 	$(BIN)/python -m docs.generate
 
+site: $(STAMPS)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+notebooks: $(STAMPS)/docs
+	$(BIN)/python -m docs.execute
+
 clean:
-	rm -rf $(VENV) runs build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs build dist site .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/pip:
@@ -53,8 +61,12 @@ $(STAMPS)/test: $(STAMPS)/base
 	$(BIN)/pip install --quiet -e '.[test]'
 	touch $@
 
+$(STAMPS)/docs: $(STAMPS)/base
+	$(BIN)/pip install --quiet -e '.[docs]'
+	touch $@
+
 # torch first, and its CPU build where pip finds one: see CONTRIBUTING.
 $(STAMPS)/parity: $(STAMPS)/test
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet -e '.[parity]'
+	$(BIN)/pip install --quiet -e '.[parity,docs]'
 	touch $@

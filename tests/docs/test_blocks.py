@@ -50,10 +50,9 @@ def desk(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     before = set(sys.modules)
     yield tmp_path
-    for made in set(sys.modules) - before:
-        if hasattr(sys.modules[made], "__file__"):
-            if str(sys.modules[made].__file__).startswith(str(tmp_path)):
-                del sys.modules[made]
+    for made in set(sys.modules) - before:  # the page's own modules
+        if str(getattr(sys.modules[made], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[made]
 
 
 def run_python(page, block, names, capsys):
