@@ -99,18 +99,19 @@ def shape(text):
     return [line for line in lines if line]
 
 
-def save(block, desk):
-    """A block that is a file's text, said before it or in its first line."""
-    first = re.match(r"# ([\w.]+\.(?:yaml|py|json))\n", block.text)
-    if block.note == "file" or first:
-        (desk / (block.remark or first[1])).write_text(block.text)
+def save_files(page, desk):
+    """Blocks that are a file's text, said before them or in their first line."""
+    for block in PAGES[page]:
+        first = re.match(r"# ([\w.]+\.(?:yaml|py|json))\n", block.text)
+        if block.note == "file" or first:
+            (desk / (block.remark or first[1])).write_text(block.text)
 
 
 @pytest.mark.parametrize("page", QUICK)
 def test_python_of_a_page(page, desk, capsys):
+    save_files(page, desk)
     names = {}
     for block in PAGES[page]:
-        save(block, desk)
         if runs_python(block) and block.note not in ("slow", "file"):
             run_python(page, block, names, capsys)
 
@@ -125,9 +126,9 @@ def test_all_of_a_page(page, desk, capsys):
         if folder in text:
             arguments = [*command.split(), "--out", folder]
             subprocess.run([sys.executable, "-m", "gradlab", *arguments], check=True)
+    save_files(page, desk)
     names = {}
     for block in PAGES[page]:
-        save(block, desk)
         if block.note in ("not run", "file"):
             continue
         if block.commands:
