@@ -3,18 +3,34 @@
 import ast
 from pathlib import Path
 
+import gradlab
+
 ROOT = Path(__file__).resolve().parents[2] / "gradlab"
-PACKAGES = (
-    "types", "errors", "losses", "gradients", "measures", "models", "data", "training",
-    "tables", "plotting", "report",
-)  # fmt: skip
+# What carries out one command, and is no library.
+COMMANDS = (
+    "cli",
+    "commands",
+    "comparison",
+    "drift",
+    "length",
+    "rank",
+    "inputs",
+    "paper",
+)
 HIDDEN = ("entries", "closed_form", "sources", "catalogue")
 
 
 def pages() -> dict[str, str]:
     """Address in the site -> text of every page of the reference."""
-    made = {f"api/{name}.md": package_page(name) for name in PACKAGES}
+    made = {f"api/{name}.md": package_page(name) for name in packages()}
     return {"api/index.md": index_page(), **made}
+
+
+def packages() -> list[str]:
+    """Names of the library's packages and single modules."""
+    names = {path.stem for path in ROOT.iterdir() if path.suffix == ".py"}
+    names |= {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    return sorted(n for n in names if n not in COMMANDS and not n.startswith("_"))
 
 
 def index_page() -> str:
@@ -25,17 +41,17 @@ def index_page() -> str:
         "measures, models; then data, tables, plotting, report, training."
     )
     lines = ["| package | what it holds |", "| --- | --- |"]
-    for name in PACKAGES:
+    for name in packages():
         lines.append(f"| [`gradlab.{name}`]({name}.md) | {summary(place(name))} |")
     top = "## gradlab\n\n" + "\n".join(f"* `gradlab.{name}`" for name in top_names())
     return "\n\n".join([head, "\n".join(lines), top])
 
 
 def top_names() -> list[str]:
-    """What `gradlab` itself offers, read without importing it."""
-    import gradlab
-
-    return [name for name in gradlab.__all__ if name not in (*PACKAGES, "__version__")]
+    """What `gradlab` itself offers beside its packages."""
+    return [
+        name for name in gradlab.__all__ if name not in (*packages(), "__version__")
+    ]
 
 
 def package_page(name: str) -> str:
