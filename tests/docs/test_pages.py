@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import gradlab
 from docs.pages import commands, links, losses, measures, notebooks, site, text
 from gradlab import gradients
 from gradlab import measures as measured
@@ -34,6 +35,15 @@ def test_every_loss_has_a_page_a_closed_form_and_a_citation(made, name):
     assert f"{{{info.citation}," in page
     assert info.closed_form is not None
     assert f"[`{name}`]({name}.md)" in made["losses/index.md"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n, i in LOSSES.items() if not i.required])
+def test_the_code_on_the_page_of_a_loss_runs(made, name):
+    (code,) = re.findall(r"```python\n(.*?)```", made[f"losses/{name}.md"], re.DOTALL)
+    exec(code, {"gradlab": gradlab, "pairs": gradlab.example_pair()})
+    (spec,) = re.findall(r'--losses "(.*?)"', made[f"losses/{name}.md"])
+    assert gradlab.losses.resolve(spec).needs_fields == LOSSES[name].needs_fields
 
 
 def test_every_family_is_named():
