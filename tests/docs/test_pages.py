@@ -127,7 +127,7 @@ def test_a_link_to_a_file_outside_the_site_leads_to_its_source(known):
 
 
 def test_text_of_docstrings_is_escaped():
-    assert text.escape("<s_c, s_r> *bold* a * b") == "&lt;s_c, s_r> \\*bold\\* a * b"
+    assert text.escape("<s_c, s_r> *bold* a * b") == "&lt;s_c, s_r> \\*bold* a * b"
     assert text.escape("a|b", table=True) == "a\\|b"
 
 
