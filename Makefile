@@ -4,7 +4,9 @@
 #   make test-slow  slow tests, and parity with PyTorch, transformers and TRL
 #   make figures    redraw all figures from the committed tables
 #   make lint       ruff and pyright
-#   make docs       rewrite docs/losses from the docstrings
+#   make docs       rewrite docs/losses/conventions.md from computed numbers
+#   make site       build the documentation into site/, to be opened from the disk
+#   make notebooks  run docs/notebooks/*.py again and keep what they print
 #   make dist       the wheel and the source archive, in dist
 #   make lock       requirements/lock.txt anew from pyproject.toml; needs uv
 #   make licences   rewrite docs/licences.md from the metadata of all dependencies
@@ -21,7 +23,7 @@ PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile
 
 UV ?= uv
 
-.PHONY: demo test test-slow figures lint docs dist lock licences clean
+.PHONY: demo test test-slow figures lint docs site notebooks dist lock licences clean
 
 demo: $(STAMPS)/base
 	$(BIN)/gradlab compare --out runs/demo --overwrite
@@ -44,6 +46,12 @@ lint: $(STAMPS)/test
 docs: $(STAMPS)/test
 	$(BIN)/python -m docs.generate
 
+site: $(STAMPS)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+notebooks: $(STAMPS)/docs
+	$(BIN)/python -m docs.execute
+
 dist: $(STAMPS)/test
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
@@ -61,7 +69,7 @@ licences: $(STAMPS)/parity
 	$(BIN)/python tools/licences.py
 
 clean:
-	rm -rf $(VENV) runs build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs build dist site .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/pip:
@@ -75,8 +83,12 @@ $(STAMPS)/test: $(STAMPS)/base
 	$(BIN)/pip install --quiet -e '.[test]'
 	touch $@
 
+$(STAMPS)/docs: $(STAMPS)/base
+	$(BIN)/pip install --quiet -e '.[docs]'
+	touch $@
+
 # torch first: requirements/torch.txt says why.
 $(STAMPS)/parity: $(STAMPS)/test
 	$(BIN)/pip install --quiet -r requirements/torch.txt
-	$(BIN)/pip install --quiet -e '.[parity]'
+	$(BIN)/pip install --quiet -e '.[parity,docs]'
 	touch $@

@@ -1,1 +1,1 @@
-"""The documentation, part of it generated: `python -m docs.generate`."""
+"""The documentation: pages by hand, and what makes the rest of the site."""

@@ -1,6 +1,7 @@
-"""Writes the generated pages: `python -m docs.generate`.
+"""Writes the page of conventions with its numbers: `python -m docs.generate`.
 
-Everything on them comes from docstrings, the table of losses and computed numbers.
+It is kept in the repository, where a number that moves shows. All other made pages are
+made with the site: see `docs.pages`.
 """
 
 import warnings
@@ -11,106 +12,18 @@ import jax
 import jax.numpy as jnp
 
 from docs.conventions import Row, Topic, pair
+from docs.pages.text import code
 from docs.topics import KINKS, PLACEMENT
 from docs.topics_scales import SCALES
 from gradlab.gradients import value_and_token_weights
-from gradlab.losses import LOSSES
-from gradlab.losses.describe import LossDescription, describe_loss, list_losses
 
 FOLDER = Path(__file__).parent / "losses"
-NOTE = "<!-- Written by `python -m docs.generate`; edit the docstrings instead. -->"
-
-FAMILIES: dict[str, str] = {
-    "likelihood": "Likelihood losses",
-    "dpo": "DPO and the losses of the same log-ratios",
-    "reference_free": "Losses without reference",
-    "length_aware": "Length-aware losses",
-    "preserving": "Likelihood-preserving losses",
-    "demonstration": "Demonstration losses",
-    "unpaired": "Losses of single responses",
-}
-
-SYMBOLS = """\
-`S_w`, `S_l`: summed log-probability of the chosen and the rejected response (nats);
-`R_w`, `R_l`: the same under the frozen reference; `L_w`, `L_l`: lengths in tokens;
-`A = S / L`: means; `a = S_w - R_w`, `b = S_l - R_l`: log-ratios; `h = a - b`;
-`p_t = exp(logp_t)`; `s`: logistic sigmoid; `N_w`, `N_l`: tokens of the whole batch;
-`B`: pairs. `G_w,t`, `G_l,t`: derivative of one pair's loss with respect to one token
-log-probability; where it is the same on every token it is written `D_w = dL/da`,
-`D_l = dL/db`. Negative: a gradient step raises the token."""
+NOTE = "<!-- Written by `python -m docs.generate`; edit docs/topics*.py. -->"
 
 
 def pages() -> dict[str, str]:
-    """File name -> text of every generated page."""
-    made = {"index.md": index_page(), "conventions.md": conventions_page()}
-    for family, title in FAMILIES.items():
-        made[f"{family}.md"] = family_page(family, title)
-    return {name: text.rstrip() + "\n" for name, text in made.items()}
-
-
-def index_page() -> str:
-    """All losses in one table."""
-    lines = [
-        "| loss | family | formula | needs | source |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for row in list_losses():
-        name, family = row["name"], row["family"]
-        needs = ", ".join(f"`{f}`" for f in LOSSES[name].needs_fields)
-        lines.append(
-            f"| [`{name}`]({family}.md#{name}) | {FAMILIES[family]} "
-            f"| {code(row['formula'])} | {needs} | {row['citation']} |"
-        )
-    head = f"{NOTE}\n\n# Losses\n\n{SYMBOLS}\n\nHow public implementations of one name "
-    head += "differ, in numbers: [conventions](conventions.md). Losses of your own: "
-    head += "[your_own](your_own.md)."
-    return "\n\n".join([head, "\n".join(lines)])
-
-
-def family_page(family: str, title: str) -> str:
-    """One section per loss of the family."""
-    described = [describe_loss(n) for n, i in LOSSES.items() if i.family == family]
-    blocks = [loss_section(description) for description in described]
-    return "\n\n".join([f"{NOTE}\n\n# {title}", SYMBOLS, *blocks])
-
-
-def loss_section(loss: LossDescription) -> str:
-    """One loss."""
-    also = "".join(f", also called `{alias}`" for alias in loss.aliases)
-    facts = [f"* Reads {needs(loss)}."]
-    if loss.coupling:
-        facts.append(f"* {loss.coupling[0].upper()}{loss.coupling[1:]}.")
-    facts.append(f"* Defaults: {loss.defaults_source}.")
-    settings = ["| keyword | default | meaning |", "| --- | --- | --- |"]
-    for keyword, meaning in loss.arguments.items():
-        default = (
-            code(repr(loss.defaults[keyword]))
-            if keyword in loss.defaults
-            else ("required")
-        )
-        settings.append(
-            f"| `{keyword}` | {default} | {meaning.replace('|', chr(92) + '|')} |"
-        )
-    return "\n\n".join(
-        [
-            f"## {loss.name}",
-            loss.summary.rstrip(".") + also + ".",
-            f"```text\n{loss.formula}\n```",
-            f"Gradient:\n\n```text\n{loss.gradient}\n```",
-            f"Returns {loss.returns}",
-            "\n".join(settings),
-            "\n".join(facts),
-            loss.conventions,
-            loss.references,
-            f"```bibtex\n{loss.bibtex}\n```",
-        ]
-    )
-
-
-def needs(loss: LossDescription) -> str:
-    """What the loss reads beside the policy's log-probabilities, in words."""
-    fields = [f"`{field}`" for field in loss.needs_fields]
-    return ", ".join(fields) if fields else "no reference"
+    """File name -> text of every page that is kept in docs/losses."""
+    return {"conventions.md": conventions_page().rstrip() + "\n"}
 
 
 def conventions_page() -> str:
@@ -175,14 +88,8 @@ def here(row: Row) -> str:
     return code(row.loss) if isinstance(row.loss, str) else ""
 
 
-def code(text: str) -> str:
-    """Inline code that survives a table."""
-    return "`" + text.replace("|", "\\|") + "`"
-
-
 def main() -> None:
     """Write every page."""
-    FOLDER.mkdir(exist_ok=True)
     for name, text in pages().items():
         (FOLDER / name).write_text(text)
 

@@ -1,4 +1,13 @@
-"""How well predicted drift agrees with realised drift, and in which order it errs."""
+"""How well predicted drift agrees with realised drift, and in which order it errs.
+
+With d the predicted and r the realised drift of the tokens, in nats,
+
+    relative error = ||r - d|| / ||r||        slope = sum(d r) / sum(d^2)
+    r(s u) - d(s u) = O(s^2) for a step s u   the error of the mean of the predictions
+                                              at both ends of the step is O(s^3)
+
+The floor of a comparison is the rounding of log-probabilities, |l| eps / 2 at least.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

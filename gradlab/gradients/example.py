@@ -1,5 +1,9 @@
 """Gradients of single pairs and single tokens: norms, Gram matrices, sketches.
 
+    g_i = g^c_i + g^r_i,    g^c_i = sum_t w^c_{i,t} grad l^c_{i,t},    g^r_i likewise
+
+is the gradient of pair i's own loss, not divided by the number of pairs.
+
 Everything runs over chunks of `microbatch` pairs, so that never more gradients exist at
 once, whatever the number of pairs. All functions work under `jax.jit`, which is also
 what makes them fast.

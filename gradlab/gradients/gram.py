@@ -1,5 +1,9 @@
 """Inner products between the gradients of pairs, and between those of tokens.
 
+    pairs   G_ij = <g_i, g_j>,  g_i the gradient of pair i's loss
+    tokens  K_st = <grad l_s, grad l_t>,  l the token log-probabilities: K = J J^T
+    cosine  G_ij / sqrt(G_ii G_jj)
+
 The exact matrix over pairs recomputes gradients instead of storing them: one chunk of
 rows stays, and one pair's gradient at a time meets it. For many pairs each gradient is
 sketched to a few numbers, at one gradient per pair.

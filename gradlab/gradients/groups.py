@@ -1,5 +1,7 @@
 """Parameter groups by path, and norms and inner products that add up over them.
 
+    <x, y> = sum over groups G of <x_G, y_G>,   ||x||^2 = sum over groups of ||x_G||^2
+
 A leaf's path is its keys joined by "/": `layers/0/attention/query/kernel`. The first
 pattern that occurs in the path names the leaf's group.
 """

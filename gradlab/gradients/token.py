@@ -1,5 +1,7 @@
 """Token weights: the derivative of a loss with respect to each token log-probability.
 
+    w[b, t] = d (sum_i L_i) / d logp[b, t]        loss per nat; negative: it is raised
+
 A preference loss sees the model only through token log-probabilities, so its parameter
 gradient factors into J^T w: the weights w need the loss alone, the Jacobian J the model
 alone. Everything that can be said of a loss without a model is said by w.

@@ -1,4 +1,9 @@
-"""How alike two responses are: edit distances, first difference, shared suffix."""
+"""How alike two responses are: edit distances, first difference, shared suffix.
+
+    distance = least number of insertions, deletions, substitutions / max(L_w, L_l)
+
+between 0 (equal) and 1, over tokens, characters or words.
+"""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,10 @@
-"""Paths of a loss over its strength: what is gained at which cost."""
+"""Paths of a loss over its strength: what is gained at which cost.
+
+A path is the points (cost_k, gain_k) of one loss at several strengths; between two
+neighbours in cost,
+
+    gain(c) = gain_k + (gain_{k+1} - gain_k) (c - cost_k) / (cost_{k+1} - cost_k)
+"""
 
 import numpy as np
 

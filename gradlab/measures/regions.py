@@ -1,5 +1,10 @@
 """Where two responses agree: common prefix, first difference, middle, common suffix.
 
+    prefix  t < f            f = the first t with chosen[t] != rejected[t]
+    first   t = f
+    suffix  t >= L - e       e = equal tokens from the ends, clear of f
+    middle  all others
+
 What a loss does before, at and after the first differing token are three different
 things: on the prefix both sides push the same token in the same context, at the first
 difference they push two tokens of one distribution, afterwards the contexts differ.

@@ -37,14 +37,15 @@ def gradient_spread(gram: Array, *, top: float = 0.05) -> GradientSpread:
         tr Cov     = (sum_i G_ii - N ||mean||^2) / (N - 1)
         noise      = tr Cov / (||mean||^2 - tr Cov / N)
 
-    Source: the simple noise scale of McCandlish et al. 2018, arXiv 1812.06162.
-
     Args:
       gram: [N, N], from `gradlab.gradients.pair_gram`, N >= 2.
       top: share of the pairs that `top_share` counts, 0 < top <= 1.
 
     Raises:
       GradlabError: the matrix isn't square, or holds fewer than two pairs.
+
+    References:
+      The simple noise scale of McCandlish et al. 2018, arXiv:1812.06162.
     """
     gram = jnp.asarray(gram)
     count = gram.shape[-1]

@@ -1,14 +1,14 @@
-"""The committed pages are those that the code generates, and no loss is left out."""
+"""The committed page of conventions is the generated one, and its numbers hold."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from docs.generate import FAMILIES, FOLDER, pages
+from docs.generate import FOLDER, pages
 from docs.topics import PLACEMENT
 from docs.topics_scales import SCALES
-from gradlab.losses import LOSSES, resolve
+from gradlab.losses import resolve
 from gradlab.losses.contract import check_loss
 
 
@@ -27,34 +27,6 @@ def test_committed_pages_are_the_generated_ones(generated):
 def test_no_page_is_left_over(generated):
     by_hand = {"your_own.md"}
     assert {path.name for path in FOLDER.glob("*.md")} == set(generated) | by_hand
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_every_loss_has_a_page_a_closed_form_and_a_citation(generated, name):
-    info = LOSSES[name]
-    page = generated[f"{info.family}.md"]
-    assert f"\n## {name}\n" in page
-    assert info.citation in page
-    assert info.closed_form is not None
-    assert f"[`{name}`]({info.family}.md#{name})" in generated["index.md"]
-
-
-def test_every_family_has_a_page():
-    assert {info.family for info in LOSSES.values()} == set(FAMILIES)
-
-
-def test_tables_have_as_many_cells_in_every_row(generated):
-    for text in generated.values():
-        for table in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE):
-            cells = {len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}
-            assert len(cells) == 1, table
-
-
-def test_links_lead_somewhere(generated):
-    texts = generated | {p.name: p.read_text() for p in FOLDER.glob("*.md")}
-    for text in texts.values():
-        for target in re.findall(r"\]\(([\w.]+\.md)", text):
-            assert target in texts
 
 
 def test_every_convention_names_who_follows_it():

@@ -1,0 +1,1 @@
+"""Pages that are made while the site is built, from docstrings and tables."""
