@@ -13,6 +13,7 @@ from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.comparison.config import CompareConfig
 from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
+from gradlab.escapes import plain
 from gradlab.length.config import LengthConfig
 from gradlab.paper.config import TableConfig
 from gradlab.rank.config import RankConfig
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         _carry_out(settings)
     except GradlabError as error:
-        print(f"gradlab: {error}", file=sys.stderr)
+        print("gradlab: " + plain(str(error), keep="\n"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("gradlab: interrupted; no result was written", file=sys.stderr)

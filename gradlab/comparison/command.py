@@ -1,33 +1,33 @@
 """What `gradlab compare` does: load, score, weigh, write, say where it all went."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.console import Console
 
 from gradlab.comparison.config import CompareConfig
-from gradlab.comparison.frames import regions_of, summary_frame, token_frame, with_loss
+from gradlab.comparison.frames import regions_of, summary_frame, token_frame
 from gradlab.comparison.printing import summary_table
-from gradlab.comparison.weighing import LossWeights, weigh
+from gradlab.comparison.weighing import weigh
+from gradlab.comparison.writing import write_tokens
 from gradlab.inputs.choices import (
     check_pair,
     chosen_losses,
     output_folder,
 )
 from gradlab.inputs.loading import load_inputs, score_inputs
-from gradlab.inputs.reporting import prompt_frame, report, run_manifest
-from gradlab.inputs.scored import ScoredPairs
-from gradlab.plotting import comparison_figures, example_pair, save_figure
-from gradlab.report import add_report, drop_report
+from gradlab.inputs.reporting import (
+    prompt_frame,
+    report,
+    run_manifest,
+    write_sources,
+)
+from gradlab.plotting import comparison_figures, comparison_sources, save_figure
+from gradlab.report import add_report, drop_earlier
 from gradlab.tables import stage, write_manifest, write_table
 
-# The penalty curves need a scatter of many tokens, not all of them.
-FIGURE_PAIRS = 200
 FILES = ("tokens.parquet", "summary.csv", "prompts.parquet", "manifest.json")
 
 
@@ -55,20 +55,22 @@ def compare(config: CompareConfig) -> Outcome:
     losses = chosen_losses(config.losses)
     folder = output_folder(config, "compare")
     inputs = load_inputs(config, console)
+    check_pair(config.pair, len(inputs.pairs))
     scored = score_inputs(inputs, losses, console)
     weighed = weigh(scored, losses, seed=config.seed)
     regions = regions_of(scored)
     summary = summary_frame(scored, regions, weighed)
     tokens = token_frame(scored, regions, inputs.tokenizer.token_texts)
     with stage(folder) as partial:
-        shown = _write_tokens(
-            partial / "tokens.parquet", tokens, scored, weighed, config
-        )
+        path = partial / "tokens.parquet"
+        shown = write_tokens(path, tokens, scored, weighed, pair=config.pair)
         write_table(summary, partial / "summary.csv")
         write_table(prompt_frame(inputs), partial / "prompts.parquet")
         figures = comparison_figures(shown, summary, pair=config.pair)
         for name, figure in figures.items():
             save_figure(figure, partial / name)
+        if config.source_data:
+            write_sources(partial, comparison_sources(shown, summary, pair=config.pair))
         manifest = run_manifest(
             config,
             inputs,
@@ -79,33 +81,6 @@ def compare(config: CompareConfig) -> Outcome:
         )
         write_manifest(manifest, partial / "manifest.json")
         pages = add_report(partial, folder) if config.report else ()
-    if not pages:
-        drop_report(folder)
+    drop_earlier(folder, config)
     report(console, summary_table(summary), folder, (*FILES, *pages), list(figures))
     return Outcome(folder, summary)
-
-
-def _write_tokens(
-    path: Path,
-    tokens: pd.DataFrame,
-    scored: ScoredPairs,
-    weighed: Sequence[LossWeights],
-    config: CompareConfig,
-) -> pd.DataFrame:
-    """Write the tokens table loss by loss; returns the rows that the figures show.
-
-    One row group per loss: memory stays that of one loss however many there are.
-    """
-    labels = [weights.loss.label for weights in weighed]
-    first = with_loss(tokens, scored, weighed[0], labels)
-    check_pair(config.pair, len(scored.rows))
-    pair = example_pair(first) if config.pair is None else config.pair
-    figured = (tokens["pair"] < FIGURE_PAIRS) | (tokens["pair"] == pair)
-    shown = []
-    schema = pa.Schema.from_pandas(first, preserve_index=False)
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for weights in weighed:
-            rows = with_loss(tokens, scored, weights, labels)
-            writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
-            shown.append(rows[figured])
-    return pd.concat(shown, ignore_index=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gradlab.errors import GradlabError
-from gradlab.inputs.printing import plain
+from gradlab.escapes import plain
 from gradlab.paper.config import TableConfig
 from gradlab.paper.estimates import estimate_columns
 from gradlab.paper.pairsums import pair_sums
