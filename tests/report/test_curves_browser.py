@@ -79,7 +79,7 @@ def test_lines_go_through_their_points(opened, folders):
 
 def test_quantity_axis_and_lines_are_chosen(opened):
     opened.choose("curve", "training:loss")
-    assert opened.run(TEXT.format("curves-title")) == "loss"
+    assert opened.run(TEXT.format("curves-title")) == "Over training: loss"
     assert list(opened.run(READINGS)) == ["training"]
     opened.choose("axis", "linear")
     opened.choose("curve", "probes:drift_sum")

@@ -59,7 +59,9 @@ function drawCurves(run) {
   byId("compare-choice").hidden = CURVED.length < 2;
   for (const id of ["curve", "compare", "axis"]) byId(id).value = state[id];
   drawn.lines = curveLines(run, entry.key);
-  write(byId("curves-title"), entry.label + (entry.unit ? ` (${entry.unit})` : ""));
+  const which = state.compare === "runs" && sets.length > 1 ? `, ${state.set}` : "";
+  const unit = entry.unit ? ` (${entry.unit})` : "";
+  write(byId("curves-title"), `Over training: ${entry.label}${which}${unit}`);
   byId("curve-note").textContent = curveNote(entry);
   drawn.entry = entry;
   drawn.step = null;

@@ -117,12 +117,16 @@ class Run {
   /** Promise of a quantity of every token, then its sums over the responses. */
   values(loss, key) {
     const block = this.home(loss, key).blocks[key];
-    if (!this.kept.has(block)) {
-      const decimal = decimals(this.digits);
-      this.kept.set(block,
-        this.ranks(block).then((ranks) => Float64Array.from(ranks, decimal)));
-    }
+    if (!this.kept.has(block)) this.kept.set(block, this.unpackValues(block));
     return this.kept.get(block);
+  }
+
+  async unpackValues(block) {
+    const ranks = await this.ranks(block);
+    const values = new Float64Array(ranks.length);
+    const decimal = decimals(this.digits);
+    for (let i = 0; i < values.length; i++) values[i] = decimal(ranks[i]);
+    return values;
   }
 
   /** Sum over a response, from what `values` gave. */

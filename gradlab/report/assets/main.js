@@ -59,6 +59,7 @@ async function openRun() {
     write(byId("facts"), [current.name, policy && `model ${policy}`, loss,
       current.total && `${current.total} pairs`, created?.slice?.(0, 10)]
       .filter(Boolean).join(" · "));
+    byId("run").value = state.run;
     byId("falls-choice").hidden = !fallingQuantity(current);
     drawProvenance(current);
     drawCurves(current);
@@ -122,6 +123,22 @@ async function drawNumbers() {
     markLoss(state.loss);
   }
   document.body.dataset.drawn = mine;
+  unpackAhead(current, state.quantity);
+}
+
+let ahead = ""; // for what `unpackAhead` was begun
+
+/** Unpacks in idle moments what the other losses would show, so that they come at once. */
+function unpackAhead(current, key) {
+  const begun = `${state.run} ${key}`;
+  if (begun === ahead) return;
+  ahead = begun;
+  const next = (loss) => requestIdleCallback(async () => {
+    if (begun !== ahead || loss === current.losses.length) return;
+    await Promise.all([current.values(loss, key), fallsOf(current, loss)]);
+    next(loss + 1);
+  });
+  next(0);
 }
 
 /** Changes what is shown and draws as little as that needs. */
