@@ -22,7 +22,7 @@ EVERY_SECONDS = 10.0
 def say(console: Console, line: str) -> None:
     """Prints a line as text: no markup, no colours, no breaks, nothing hidden."""
     shown = plain(line, keep="\n")
-    console.print(shown, highlight=False, markup=False, soft_wrap=True)
+    console.print(shown, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

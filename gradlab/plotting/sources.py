@@ -86,4 +86,4 @@ def length_sources(
 
 def _columns(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Those of the columns that the table has."""
-    return table[[name for name in names if name in table.columns]]
+    return pd.DataFrame(table[[name for name in names if name in table.columns]])

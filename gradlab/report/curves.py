@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from gradlab.report.packing import plain_number
+from gradlab.tables import select
 
 # quantity of probes.csv -> its name and unit; others go by their own name
 PROBES = {
@@ -47,9 +48,9 @@ def curves_payload(curves: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
     if curves.empty:
         return found
-    groups = curves.groupby(["source", "quantity"], sort=False)
-    for keys, rows in groups:
-        source, quantity = map(str, keys)
+    keys = curves[["source", "quantity"]].drop_duplicates()
+    for source, quantity in keys.itertuples(index=False, name=None):
+        rows = select(curves, source=source, quantity=quantity)
         label, unit = NAMES[source].get(quantity, (quantity.replace("_", " "), ""))
         series = {
             str(name): _series(own) for name, own in rows.groupby("series", sort=False)

@@ -44,6 +44,8 @@ def run_payload(run: Run, *, digits: int = DIGITS[0]) -> dict[str, Any]:
         "rows": "loss" if run.curves is None else "step",
         "digits": digits,
         "pairs": {"number": []},
+        "losses": [],
+        "quantities": [],
     }
     if not run.losses:
         return shown
@@ -75,15 +77,12 @@ def _summary(summary: pd.DataFrame) -> dict[str, Any]:
 
 def _texts(tokens: pd.DataFrame) -> dict[str, Any]:
     """The different tokens, each with its text and id, and which one stands where."""
-    kinds = tokens[["token", "token_id"]].astype({"token": str}).drop_duplicates()
-    keys = pd.MultiIndex.from_frame(kinds)
-    here = pd.MultiIndex.from_frame(
-        tokens[["token", "token_id"]].astype({"token": str})
-    )
+    here = pd.MultiIndex.from_arrays([tokens["token"].astype(str), tokens["token_id"]])
+    which, kinds = pd.factorize(here)
     return {
-        "texts": [str(text) for text in kinds["token"]],
-        "ids": [int(number) for number in kinds["token_id"]],
-        "which": pack_ints(keys.get_indexer(here)),
+        "texts": [str(text) for text, _ in kinds],
+        "ids": [int(number) for _, number in kinds],
+        "which": pack_ints(which),
     }
 
 

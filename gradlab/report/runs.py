@@ -100,13 +100,13 @@ def _read_training(folder: Path, name: str, max_pairs: int) -> Run:
         return _without_tokens(name, manifest, summary=summary, curves=curves)
     tokens, prompts = found
     return make_run(
-        tokens[tokens["pair"] < max_pairs],
+        tokens.loc[tokens["pair"] < max_pairs],
         needed=(*KEYS, "drift"),
         name=name,
         summary=summary,
         prompts=prompts,
         manifest=manifest,
-        total=int(tokens["pair"].nunique()),
+        total=len(prompts),
         curves=curves,
     )
 

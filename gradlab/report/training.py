@@ -9,7 +9,7 @@ import pandas as pd
 
 from gradlab.data import load_tokenizer
 from gradlab.errors import GradlabError
-from gradlab.tables import read_table, require_columns
+from gradlab.tables import read_table, require_columns, select
 
 PROBE_COLUMNS = ("step", "probe", "metric", "statistic", "value")
 TOKEN_COLUMNS = ("step", "probe", "row", "position", "token_id", "logp", "drift")
@@ -66,8 +66,8 @@ def _metric_curves(path: Path) -> pd.DataFrame:
     table = table.drop(columns=twice, errors="ignore")
     if len(table) > POINTS:  # means of neighbours, at the last of their steps
         groups = np.arange(len(table)) * POINTS // len(table)
-        last = table.groupby(groups)["step"].last()
-        table = table.groupby(groups).mean().assign(step=last)
+        parts = table.groupby(groups)
+        table = pd.DataFrame(parts.mean()).assign(step=parts["step"].last())
     long = table.melt("step", var_name="key").dropna(subset=["value"])
     halves = long["key"].astype(str).str.partition("/")
     series = halves[2].where(halves[2] != "", "training")
@@ -109,7 +109,8 @@ def step_summary(folder: Path) -> pd.DataFrame | None:
     order = table.loc[known, "metric"].map(list(AT_STEPS).index)
     table = table[known].assign(order=order)
     table = table.sort_values(["order", "step"], kind="stable")
-    names = table["metric"].map(AT_STEPS) + " " + table["probe"]
+    names = [f"{AT_STEPS[metric]} {probe}" for metric, probe in
+             zip(table["metric"], table["probe"], strict=True)]  # fmt: skip
     wide = table.assign(name=names).pivot_table(
         index="step", columns="name", values="value", sort=False
     )
@@ -135,14 +136,14 @@ def read_probed_tokens(folder: Path) -> tuple[pd.DataFrame, dict[int, str]] | No
         return None
     tokens = read_table(path)
     require_columns(tokens, TOKEN_COLUMNS, str(path))
-    tokens = tokens[tokens["probe"].isin(SIDES)]
+    tokens = select(tokens, probe=SIDES)
     kept = _texts(texts)
     rows = [row for row in kept["chosen"] if row in kept["rejected"]]
     if not rows or tokens.empty:
         return None
     spell = load_tokenizer(spelling)
     numbers = {row: number for number, row in enumerate(rows)}
-    tokens = tokens[tokens["row"].isin(rows)]
+    tokens = select(tokens, row=rows)
     words = {
         (side, row): spell.token_texts(kept[side][row]["response"])
         for side in SIDES
@@ -150,7 +151,7 @@ def read_probed_tokens(folder: Path) -> tuple[pd.DataFrame, dict[int, str]] | No
     }
     places = zip(tokens["probe"], tokens["row"], tokens["position"], strict=True)
     columns = {
-        "pair": tokens["row"].map(numbers).astype(int),
+        "pair": [numbers[row] for row in tokens["row"]],
         "side": tokens["probe"].astype(str),
         "token": [words[side, row][position] for side, row, position in places],
         "loss": "step " + tokens["step"].astype(str),

@@ -140,7 +140,7 @@ function readStep(step) {
 function drawCurveTable() {
   const table = byId("curve-table");
   table.replaceChildren();
-  if (!byId("curve-numbers").open) return;
+  if (!byId("curve-numbers").open || !drawn.frame) return;
   const head = make("tr", {}, make("th", { scope: "col" }, "step"),
     ...drawn.lines.map((line) => write(make("th", { scope: "col" }), line.name)));
   const rows = drawn.frame.steps.map((step) => make("tr", {},

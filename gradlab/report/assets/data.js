@@ -89,7 +89,7 @@ class Run {
   }
 
   quantity(key) {
-    return this.quantities?.find((quantity) => quantity.key === key);
+    return this.quantities.find((quantity) => quantity.key === key);
   }
 
   home(loss, key) {
