@@ -125,7 +125,7 @@ def test_curves_of_hostile_names(browser, page):
     browser.open(page, fragment="#run=2")
     browser.run("document.getElementById('curve-numbers').open = true")
     browser.settle()
-    names = "[...document.querySelectorAll('#lines button span:last-child')]"
+    names = "[...document.querySelectorAll('#lines button > span')]"
     assert browser.run(f"{names}.length") == len(PAYLOADS[::3])
     assert browser.run(f"{names}[0].textContent") == PAYLOADS[0]
     browser.run("document.querySelector('#lines button').click()")
