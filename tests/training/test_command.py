@@ -9,7 +9,6 @@ import pytest
 
 from gradlab.cli import main
 from gradlab.models import load_model
-from gradlab.report import read_run
 from gradlab.training.metriclog import read_metrics
 
 
@@ -58,20 +57,6 @@ def test_a_finished_run_is_not_trained_again(run, place, capsys):
     assert (run / "metrics.jsonl").read_bytes() == before
     message = refuse(capsys, place.arguments(run, *settings))
     assert "holds this run already; --resume" in message
-
-
-def test_the_page_of_a_run(run, place, tmp_path, capsys):
-    again = tmp_path / "run"
-    shutil.copytree(run, again)
-    (again / "manifest.json").unlink()  # as if it had been stopped at the end
-    settings = ["--epochs", "2", "--log-every", "3", "--resume", "--report"]
-    assert main(place.arguments(again, *settings)) == 0
-    assert "report.html" in capsys.readouterr().err
-    found = read_run(again)
-    assert found.losses[-1] == "step 12"
-    assert found.pairs > 0
-    assert found.curves is not None
-    assert {"probes", "training"} == set(found.curves["source"])
 
 
 def test_another_configuration_is_refused_with_a_difference(run, place, capsys):
