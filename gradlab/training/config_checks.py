@@ -43,6 +43,7 @@ RANGES = {
     "probes.top_k": _AT_LEAST_0,
     "probes.batch_size": _AT_LEAST_1,
     "probes.max_new_tokens": _AT_LEAST_1,
+    "probes.answers": _AT_LEAST_0,
     "mesh.data": _AT_LEAST_1,
     "mesh.fsdp": _AT_LEAST_1,
     "mesh.processes": _AT_LEAST_1,

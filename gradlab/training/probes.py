@@ -13,6 +13,7 @@ import pandas as pd
 from gradlab.data import TokenizedPair
 from gradlab.models.functional import LanguageModel
 from gradlab.tables import stage, write_table
+from gradlab.training.answers import AnswerProbe, new_problems
 from gradlab.training.batching import TrainBatch
 from gradlab.training.config import ProbeSettings, TrainConfig
 from gradlab.training.inputs import Inputs
@@ -153,15 +154,31 @@ class ProbeRunner:
 
 def make_probes(
     config: TrainConfig, inputs: Inputs, step: Step, total: int, folder: Path
-) -> ProbeRunner | None:
-    """The probes that the settings ask for, measured once under the start's parameters.
+) -> list[ProbeRunner | AnswerProbe]:
+    """The probes that the settings ask for; texts are measured once at the start.
 
     Raises:
       GradlabError: an unknown kind, or a column that the data lacks.
     """
-    settings, kinds = config.probes, probe_kinds(config.probes.kinds)
-    if not kinds:
-        return None
+    found: list[ProbeRunner | AnswerProbe] = []
+    if kinds := probe_kinds(config.probes.kinds):
+        found.append(_texts(config, inputs, kinds, step, total, folder))
+    if count := config.probes.answers:
+        asked = new_problems(count, inputs, config.seed)
+        due = due_steps(config.probes, total)
+        found.append(AnswerProbe(inputs.model, inputs.tokenizer, asked, due, folder))
+    return found
+
+
+def _texts(
+    config: TrainConfig,
+    inputs: Inputs,
+    kinds: Sequence[str],
+    step: Step,
+    total: int,
+    folder: Path,
+) -> ProbeRunner:
+    settings = config.probes
     respond = generator(
         inputs.model,
         inputs.tokenizer.eos_id,

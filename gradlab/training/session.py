@@ -24,7 +24,7 @@ from gradlab.training.metriclog import MetricLog
 from gradlab.training.optimisers import learning_rate, make_optimiser
 from gradlab.training.plan import Plan, chosen_loss, make_plan
 from gradlab.training.probe_sets import probe_kinds
-from gradlab.training.probes import ProbeRunner, make_probes
+from gradlab.training.probes import make_probes
 from gradlab.training.processes import is_first, own_folder
 from gradlab.training.progress import Watch, training_progress
 from gradlab.training.run_folder import (
@@ -63,7 +63,6 @@ class Session:
       config: all settings.
       inputs: what they name; left as they are.
       plan: what the run does.
-      probes: measured on the way, or None.
       folder: of the run.
       loop: does the steps.
       started: `time.monotonic()` at the beginning.
@@ -72,7 +71,6 @@ class Session:
     config: TrainConfig
     inputs: Inputs
     plan: Plan
-    probes: ProbeRunner | None
     folder: Path
     loop: Loop
     started: float
@@ -93,8 +91,8 @@ class Session:
         """
         if int(state.step) < self.plan.total:
             return False
-        if self.probes is not None:
-            self.probes.finish()
+        for probe in self.loop.probes:
+            probe.finish()
         params = gathered(state.params)
         if not is_first():
             return True
@@ -178,7 +176,7 @@ def open_session(
         watch=seen,
         stop=stop,
     )
-    return Session(config, inputs, plan, probes, folder, loop, started)
+    return Session(config, inputs, plan, folder, loop, started)
 
 
 def _export(inputs: Inputs, params: Params, folder: Path) -> None:
