@@ -23,6 +23,7 @@ PROBES = {
     "predicted_sum": ("drift by the coming step, predicted", "nats"),
     "realised_sum": ("drift by the coming step, realised", "nats"),
     "len": ("length of a text", "tokens"),
+    "answers": ("share of new problems solved exactly", ""),
 }
 TRAINING = {
     "loss": ("loss", ""),
@@ -37,11 +38,13 @@ TRAINING = {
     "num_tokens": ("tokens seen", "tokens"),
     "epoch": ("epochs", ""),
 }
+QUANTILES = "means over the texts; bands: from the 10 % to the 90 % quantile"
+INTERVAL = "shares; bands: 95 % intervals"
 NAMES = {"probes": PROBES, "training": TRAINING}
 
 
 def curves_payload(curves: pd.DataFrame) -> list[dict[str, Any]]:
-    """One entry per quantity: key, source, label, unit and its series.
+    """One entry per quantity: key, source, label, unit, what its bands are, its series.
 
     A series has its steps and values, and where they are known low and high.
     """
@@ -56,7 +59,8 @@ def curves_payload(curves: pd.DataFrame) -> list[dict[str, Any]]:
             str(name): _series(own) for name, own in rows.groupby("series", sort=False)
         }
         entry = {"key": f"{source}:{quantity}", "source": source, "label": label}
-        found.append({**entry, "unit": unit, "series": series})
+        band = INTERVAL if quantity == "answers" else QUANTILES
+        found.append({**entry, "unit": unit, "band": band, "series": series})
     return sorted(found, key=_place)
 
 

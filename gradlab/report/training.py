@@ -33,12 +33,14 @@ def read_curves(folder: Path) -> pd.DataFrame:
     Returns:
       Tidy: source ("probes" or "training"), quantity, series (the probe set, or the
       side of the batch), step, value, and for probes low and high (10 and 90 % of the
-      texts; NaN where they have none).
+      texts, or the ends of a 95 % interval; NaN where they have none).
 
     Raises:
       GradlabError: a file that isn't what the training writes.
     """
     parts = [_metric_curves(folder / "metrics.jsonl")]
+    if (folder / "answers.csv").is_file():
+        parts.insert(0, _answer_curves(folder / "answers.csv"))
     if (folder / "probes.csv").is_file():
         parts.insert(0, _probe_curves(folder / "probes.csv"))
     return pd.concat(parts, ignore_index=True)
@@ -55,6 +57,14 @@ def _probe_curves(path: Path) -> pd.DataFrame:
     wide = wide.reindex(columns=list(STATISTICS)).rename(columns=STATISTICS)
     names = {"metric": "quantity", "probe": "series"}
     return wide.reset_index().rename(columns=names).assign(source="probes")
+
+
+def _answer_curves(path: Path) -> pd.DataFrame:
+    table = read_table(path)
+    require_columns(table, ("step", "metric", "share", "low", "high"), str(path))
+    table = table.rename(columns={"metric": "series", "share": "value"})
+    kept = table[["series", "step", "value", "low", "high"]]
+    return kept.assign(source="probes", quantity="answers")
 
 
 def _metric_curves(path: Path) -> pd.DataFrame:

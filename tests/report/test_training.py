@@ -99,6 +99,19 @@ def test_other_probe_sets_have_curves_and_no_texts(tmp_path):
     assert {"argmax", "chosen"} <= set(run.curves["series"])
 
 
+def test_answers_have_their_interval(tmp_path):
+    folder = write_training(tmp_path / "run")
+    rows = {"step": [0, 100], "metric": "all_right", "right": [1, 3], "of": 4,
+            "share": [0.25, 0.75], "low": [0.0, 0.3], "high": [0.7, 1.0]}  # fmt: skip
+    pd.DataFrame(rows).to_csv(folder / "answers.csv", index=False)
+    entries = {e["key"]: e for e in curves_payload(read_curves(folder))}
+    answers = entries["probes:answers"]
+    assert answers["series"]["all_right"] == {
+        "step": [0, 100], "value": [0.25, 0.75], "low": [0.0, 0.3], "high": [0.7, 1.0]
+    }  # fmt: skip
+    assert "95 % intervals" in answers["band"]
+
+
 def test_long_metrics_are_averaged(tmp_path):
     folder = write_training(tmp_path / "run")
     lines = [{"step": n + 1, "loss": float(n)} for n in range(3 * POINTS)]

@@ -73,9 +73,8 @@ function curveNote(entry) {
   if (entry.source === "training") {
     return "Means over the batches since the line before, as metrics.jsonl has them.";
   }
-  const band = drawn.lines.some((line) => line.low)
-    ? " Lines: means over the texts; bands: from the 10 % to the 90 % quantile." : "";
-  return `The same texts at every step.${band}`;
+  const band = drawn.lines.some((line) => line.low) ? ` Lines: ${entry.band}.` : "";
+  return `Measured at every step in the same way.${band}`;
 }
 
 /** The SVG for the width that there is, and the legend. */
