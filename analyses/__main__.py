@@ -16,6 +16,7 @@ import tyro
 from analyses.claims import TABLES, effect_text, ledger_lines, verdicts_of
 from analyses.machine import machine
 from gradlab.errors import GradlabError
+from gradlab.escapes import plain
 from gradlab.tables import (
     StudyResult,
     build_manifest,
@@ -159,4 +160,4 @@ if __name__ == "__main__":
     try:
         tyro.cli(main, prog="python -m analyses")
     except GradlabError as error:
-        sys.exit(f"analyses: {error}")
+        sys.exit("analyses: " + plain(str(error), keep="\n"))

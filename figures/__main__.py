@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gradlab.errors import GradlabError
+from gradlab.escapes import plain
 from gradlab.plotting import save_figure
 from gradlab.tables import read_manifest, read_table, stage
 
@@ -81,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for path in redraw(name, tables=options.tables, out=options.out):
                 print(path)
     except GradlabError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error: " + plain(str(error), keep="\n"), file=sys.stderr)
         return 2
     return 0
 

@@ -17,6 +17,7 @@ from gradlab.disk import FULL, reason
 from gradlab.doctor.config import DoctorConfig
 from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
+from gradlab.escapes import plain
 from gradlab.length.config import LengthConfig
 from gradlab.paper.config import TableConfig
 from gradlab.rank.config import RankConfig
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = _carry_out(settings)
         return found if isinstance(found, int) else 0
     except GradlabError as error:
-        print(f"gradlab: {error}", file=sys.stderr)
+        print("gradlab: " + plain(str(error), keep="\n"), file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         how = "terminated" if isinstance(stop, _Terminated) else "interrupted"

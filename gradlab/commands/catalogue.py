@@ -12,6 +12,7 @@ from rich.text import Text
 import gradlab
 from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.errors import GradlabError
+from gradlab.escapes import plain
 from gradlab.losses import LOSSES
 from gradlab.losses.citations import bibtex, entry
 from gradlab.losses.describe import describe_loss, list_losses
@@ -34,7 +35,7 @@ def losses(settings: LossesConfig) -> None:
     for number, name in enumerate(settings.names):
         if number:
             console.rule()
-        console.print(Text(describe_loss(name).text()))
+        console.print(Text(plain(describe_loss(name).text(), keep="\n")))
     if not settings.names:
         _list(console, settings.family)
 

@@ -39,11 +39,21 @@ from gradlab.inputs.choices import (
 )
 from gradlab.inputs.loading import Inputs, load_inputs, score_inputs
 from gradlab.inputs.progress import counting
-from gradlab.inputs.reporting import prompt_frame, report, run_manifest
+from gradlab.inputs.reporting import (
+    prompt_frame,
+    report,
+    run_manifest,
+    write_sources,
+)
 from gradlab.inputs.scored import SIDES, ScoredPairs
-from gradlab.plotting import drift_figures, save_figure, waterfall_tokens
+from gradlab.plotting import (
+    drift_figures,
+    drift_sources,
+    save_figure,
+    waterfall_tokens,
+)
 from gradlab.plotting.pairs import FIGURE_PAIRS
-from gradlab.report import add_report, drop_report
+from gradlab.report import add_report, drop_earlier
 from gradlab.tables import stage, write_manifest, write_table
 from gradlab.types import Params
 
@@ -97,6 +107,11 @@ def _drift(config: DriftConfig, folder: Path) -> Outcome:
             )
             for name, figure in figures.items():
                 save_figure(figure, partial / name)
+            if config.source_data:
+                sources = drift_sources(
+                    found.tokens, found.pairs, pair=config.pair, gram=gram
+                )
+                write_sources(partial, sources)
             manifest = run_manifest(
                 config,
                 inputs,
@@ -107,8 +122,7 @@ def _drift(config: DriftConfig, folder: Path) -> Outcome:
             )
             write_manifest(manifest, partial / "manifest.json")
             pages = add_report(partial, folder) if config.report else ()
-    if not pages:
-        drop_report(folder)
+    drop_earlier(folder, config)
     files = (*FILES, *pages)
     report(console, summary_table(found.summary), folder, files, list(figures))
     return Outcome(folder, found.summary, found.pairs)

@@ -52,13 +52,15 @@ def with_step(
       labels: all losses of the table, so that the column has one set of categories.
 
     Returns:
-      `frame` with loss, weight (dL/dlogp of the pair's loss) and `DRIFTS` (nats).
+      `frame` with loss, weight (dL/dlogp of the pair's loss), logit_grad_norm and
+      `DRIFTS` (nats).
     """
     code = labels.index(step.weights.loss.label)
     columns = {name: _flat(getattr(step, name), scored) for name in DRIFTS}
     return frame.assign(
         loss=pd.Categorical.from_codes(np.full(len(frame), code), list(labels)),
         weight=_flat(step.weights.weights, scored),
+        logit_grad_norm=_flat(step.weights.logit_norms, scored),
         **columns,
     )
 

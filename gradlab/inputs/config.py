@@ -8,6 +8,8 @@ import tyro
 
 from gradlab.errors import GradlabError
 
+SOURCES = "source_data"  # folder of the rows that figures show
+
 
 @dataclass(frozen=True)
 class InputConfig:
@@ -65,11 +67,19 @@ def check_seed(seed: int) -> None:
 
 
 @dataclass(frozen=True)
-class TokenConfig(InputConfig):
-    """The same for commands whose results are tables of tokens."""
+class FigureConfig(InputConfig):
+    """The same for commands that weigh tokens, and draw figures of that."""
 
     report: bool = False
     """Also write report.html: one page with the texts coloured token by token."""
+
+    source_data: bool = False
+    """Also write source_data/FIGURE.csv: the rows of the tables that a figure shows."""
+
+
+@dataclass(frozen=True)
+class TokenConfig(FigureConfig):
+    """The same for commands whose figures show a pair's text."""
 
     pair: int | None = None
     """The pair (from 0) shown in the figures. Default: a short, typical one."""

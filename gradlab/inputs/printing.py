@@ -8,6 +8,8 @@ import rich.box
 from rich.table import Table
 from rich.text import Text
 
+from gradlab.escapes import plain
+
 
 def number_table(
     frame: pd.DataFrame,
@@ -21,13 +23,13 @@ def number_table(
     Args:
       frame: one row per loss; `coupled`, where there is such a column, gets a star.
       columns: column -> (heading, number format); a dash stands for NaN.
-      title: above the table.
-      caption: below it.
+      title: above the table; hidden characters are made visible, here and in labels.
+      caption: below it, likewise.
     """
     table = Table(
-        title=title,
+        title=Text(plain(title)),
         title_justify="left",
-        caption=caption,
+        caption=Text(plain(caption)),
         caption_justify="left",
         box=rich.box.SIMPLE_HEAD,
         pad_edge=False,
@@ -46,8 +48,3 @@ def number_table(
 
 def _number(value: float, form: str) -> str:
     return "–" if math.isnan(value) else form.format(value)
-
-
-def plain(text: str) -> str:
-    """Control characters (terminal escapes among them) made visible."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -14,12 +14,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from gradlab.escapes import plain
+
 EVERY_SECONDS = 10.0
 
 
 def say(console: Console, line: str) -> None:
-    """Prints a line as it is: no markup, no colours, no line breaks put in."""
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    """Prints a line as text: no markup, no colours, no breaks, nothing hidden."""
+    shown = plain(line, keep="\n")
+    console.print(shown, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

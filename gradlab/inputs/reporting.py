@@ -1,6 +1,6 @@
 """How every command ends: a manifest, a table on the screen, the list of files."""
 
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Protocol
 
@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from gradlab.inputs.choices import loss_settings
-from gradlab.inputs.config import InputConfig
+from gradlab.inputs.config import SOURCES, InputConfig
 from gradlab.inputs.loading import Inputs
+from gradlab.inputs.progress import say
 from gradlab.losses import BoundLoss
-from gradlab.tables import build_manifest
+from gradlab.tables import build_manifest, write_table
 
 TABLE_WIDTH = 120  # columns that the tables need where losses have usual names
 
@@ -84,6 +85,13 @@ def prompt_frame(inputs: Inputs) -> pd.DataFrame:
     )
 
 
+def write_sources(folder: Path, sources: Mapping[str, pd.DataFrame]) -> None:
+    """Writes the rows that each figure shows as source_data/FIGURE.csv."""
+    (folder / SOURCES).mkdir()
+    for name, rows in sources.items():
+        write_table(rows, folder / SOURCES / f"{name}.csv")
+
+
 def report(
     console: Console,
     table: Table,
@@ -96,6 +104,6 @@ def report(
     if not out.is_terminal:
         out.width = TABLE_WIDTH  # a file has no width: never cut the numbers there
     out.print(table)
-    console.print(f"Wrote into {folder}:", highlight=False, markup=False)
+    say(console, f"Wrote into {folder}:")
     for name in [*files, *(f"{figure}.pdf, {figure}.png" for figure in figures)]:
-        console.print(f"  {name}", highlight=False, markup=False)
+        say(console, f"  {name}")

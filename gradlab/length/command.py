@@ -7,18 +7,28 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from gradlab.comparison.frames import regions_of, token_frame
 from gradlab.comparison.weighing import weigh
+from gradlab.comparison.writing import write_tokens
 from gradlab.errors import GradlabError
 from gradlab.inputs.choices import chosen_losses, output_folder
 from gradlab.inputs.loading import load_inputs, score_inputs
-from gradlab.inputs.reporting import prompt_frame, report, run_manifest
+from gradlab.inputs.reporting import (
+    prompt_frame,
+    report,
+    run_manifest,
+    write_sources,
+)
 from gradlab.length.config import LengthConfig
 from gradlab.length.frames import pair_frame, summary_frame
 from gradlab.length.printing import summary_table
-from gradlab.plotting import length_figures, save_figure
+from gradlab.plotting import length_figures, length_sources, save_figure
+from gradlab.report import add_report, drop_earlier
 from gradlab.tables import stage, write_manifest, write_table
 
-FILES = ("pairs.csv", "summary.csv", "prompts.parquet", "manifest.json")
+FILES = (
+    "tokens.parquet", "pairs.csv", "summary.csv", "prompts.parquet", "manifest.json",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,13 +68,17 @@ def _length(config: LengthConfig, folder: Path) -> Outcome:
     weighed = weigh(scored, losses, seed=config.seed)
     pairs = pair_frame(scored, weighed, padding=config.padding, seed=config.seed)
     summary = summary_frame(pairs, weighed, draws=config.draws, seed=config.seed)
+    tokens = token_frame(scored, regions_of(scored), inputs.tokenizer.token_texts)
     with stage(folder) as partial:
+        write_tokens(partial / "tokens.parquet", tokens, scored, weighed)
         write_table(pairs, partial / "pairs.csv")
         write_table(summary, partial / "summary.csv")
         write_table(prompt_frame(inputs), partial / "prompts.parquet")
         figures = length_figures(pairs, summary)
         for name, figure in figures.items():
             save_figure(figure, partial / name)
+        if config.source_data:
+            write_sources(partial, length_sources(pairs, summary))
         manifest = run_manifest(
             config,
             inputs,
@@ -74,5 +88,7 @@ def _length(config: LengthConfig, folder: Path) -> Outcome:
             seconds=time.monotonic() - started,
         )
         write_manifest(manifest, partial / "manifest.json")
-    report(console, summary_table(summary), folder, FILES, list(figures))
+        pages = add_report(partial, folder) if config.report else ()
+    drop_earlier(folder, config)
+    report(console, summary_table(summary), folder, (*FILES, *pages), list(figures))
     return Outcome(folder, summary, pairs)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gradlab.inputs.config import InputConfig
+from gradlab.inputs.config import FigureConfig
 
 DEFAULT_LOSSES = (
     "mle,mle(reduction=mean),dpo,averaged_dpo,ipo,ipo(reduction=mean),simpo,rdpo,lddpo,"
@@ -11,14 +11,15 @@ DEFAULT_LOSSES = (
 
 
 @dataclass(frozen=True)
-class LengthConfig(InputConfig):
+class LengthConfig(FigureConfig):
     """Measure how preference losses depend on the lengths of the two responses.
 
     Scores preference pairs with a policy and a reference and writes, for every pair and
     loss, what each side weighs per token and in all, the margin and the loss's slope
     along it, and the answer to tokens appended to one side (pairs.csv); for every loss
     rank correlations with length, partial ones too, with bootstrap intervals
-    (summary.csv); figures and manifest.json. Without arguments it uses the word
+    (summary.csv); the weights of every token (tokens.parquet); figures and
+    manifest.json. Without arguments it uses the word
     problems and the small model that come with gradlab.
     """
 

@@ -9,12 +9,11 @@ from typing import Any
 import pandas as pd
 
 from gradlab.errors import GradlabError
+from gradlab.escapes import plain
 from gradlab.inputs.config import check_seed
-from gradlab.inputs.printing import plain
 from gradlab.paper.config import TableConfig
 from gradlab.paper.estimates import estimate_columns
 from gradlab.paper.pairsums import pair_sums
-from gradlab.paper.sourcedata import source_text
 from gradlab.paper.writing import PaperTable
 from gradlab.tables import HEADINGS, read_manifest, read_table, require_columns, stage
 
@@ -22,7 +21,7 @@ WAYS = ("max", "min", "none")
 
 
 def table(config: TableConfig) -> str:
-    """Write the table of a run, or the source data of one of its figures.
+    """Write the table of a run.
 
     Returns:
       Its text, which is also printed or in the file.
@@ -37,10 +36,7 @@ def table(config: TableConfig) -> str:
         if getattr(config, name) < 1:
             found = getattr(config, name)
             raise GradlabError(f"--{name} is {found}; expected at least 1")
-    if config.figure is not None:
-        text = source_text(config.run, config.figure)
-    else:
-        text = getattr(paper_table(config), config.format)()
+    text = getattr(paper_table(config), config.format)()
     if config.out is None:
         sys.stdout.write(text)
         return text

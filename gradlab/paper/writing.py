@@ -2,7 +2,6 @@
 
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradlab.escapes import code_point, is_hidden
 from gradlab.paper.estimates import Estimates
 from gradlab.tables import HEADINGS, Heading, Latex, to_latex
 
@@ -145,8 +145,8 @@ def _pipes(text: str) -> str:
     """Text as Markdown prints it literally, on one line."""
     found = []
     for character in text:
-        if unicodedata.category(character).startswith("C"):
-            found.append(f"[U+{ord(character):04X}]")
+        if is_hidden(character):
+            found.append(code_point(character))
         elif character in "\\`*_{}[]<>#|~&!":
             found.append("\\" + character)
         else:

@@ -26,6 +26,9 @@ from gradlab.plotting.masses import plot_region_shares as plot_region_shares
 from gradlab.plotting.pairs import example_pair as example_pair
 from gradlab.plotting.paths import plot_paths as plot_paths
 from gradlab.plotting.scales import weight_norm as weight_norm
+from gradlab.plotting.sources import comparison_sources as comparison_sources
+from gradlab.plotting.sources import drift_sources as drift_sources
+from gradlab.plotting.sources import length_sources as length_sources
 from gradlab.plotting.style import DOUBLE_COLUMN as DOUBLE_COLUMN
 from gradlab.plotting.style import SINGLE_COLUMN as SINGLE_COLUMN
 from gradlab.plotting.style import loss_styles as loss_styles

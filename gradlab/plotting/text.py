@@ -11,6 +11,8 @@ import unicodedata
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
 
+from gradlab.escapes import is_hidden
+
 SANS = "DejaVu Sans"
 MONO = "DejaVu Sans Mono"
 MISSING = "\N{WHITE VERTICAL RECTANGLE}"
@@ -59,7 +61,7 @@ def _visible_one(character: str, family: str) -> str:
     if category == "Zs":
         return " "
     # Marks that combine would change the width of the character before them.
-    unplaced = category[0] in "CM" or category in ("Zl", "Zp") or character == "\ufffd"
+    unplaced = is_hidden(character) or category[0] == "M" or character == "\ufffd"
     if unplaced or ord(character) not in _glyphs(family):
         return MISSING
     return character

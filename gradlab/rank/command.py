@@ -26,7 +26,7 @@ from gradlab.data.ranking.completions import CompletionFile
 from gradlab.disk import only_writer
 from gradlab.errors import DataError, GradlabError
 from gradlab.inputs.config import check_seed
-from gradlab.inputs.progress import counting
+from gradlab.inputs.progress import counting, say
 from gradlab.rank.config import RankConfig
 from gradlab.rank.judges import NEEDS, chosen_judge, judge_kind
 from gradlab.tables import build_manifest, stage, write_manifest
@@ -121,7 +121,7 @@ def _ranked(
     console: Console,
 ) -> RankedPrompts:
     if len(judgements):
-        _say(console, f"{len(judgements)} judgements found in {judgements.path}")
+        say(console, f"{len(judgements)} judgements found in {judgements.path}")
     workers = ENDPOINT_WORKERS if isinstance(judge, EndpointJudge) else 1
     workers = workers if config.workers is None else config.workers
     most = sum(map(plan.most, read.rows))
@@ -193,20 +193,16 @@ def _write_rows(path: Path, rows: Sequence[dict[str, str]]) -> None:
 def _report(console: Console, outcome: Outcome, found: RankedPrompts) -> None:
     cost = outcome.cost
     left_out = f"; {summarise(outcome.left_out)}" if outcome.left_out else ""
-    _say(console, f"{len(outcome.pairs)} pairs{left_out}")
-    _say(
+    say(console, f"{len(outcome.pairs)} pairs{left_out}")
+    say(
         console,
         f"{found.questions} questions; {cost['judgements']} judgements in "
         f"{cost['attempts']} attempts, {cost['prompt_tokens']} tokens read and "
         f"{cost['completion_tokens']} written, earlier runs included",
     )
     for reason, count in cost["unanswered"].items():
-        _say(console, f"  {count} attempts failed: {reason}")
+        say(console, f"  {count} attempts failed: {reason}")
     for row, why in list(found.unanswered.items())[:5]:
-        _say(console, f"  line {row} has no pair: {why}")
+        say(console, f"  line {row} has no pair: {why}")
     for path in outcome.files:
-        _say(console, f"Wrote {path}")
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, f"Wrote {path}")

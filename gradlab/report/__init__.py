@@ -5,5 +5,5 @@ from gradlab.report.runs import Run as Run
 from gradlab.report.runs import read_run as read_run
 from gradlab.report.view import PairView as PairView
 from gradlab.report.write import add_report as add_report
-from gradlab.report.write import drop_report as drop_report
+from gradlab.report.write import drop_earlier as drop_earlier
 from gradlab.report.write import write_report as write_report

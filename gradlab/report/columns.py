@@ -8,8 +8,14 @@ from gradlab.tables import HEADINGS, Heading
 
 
 def summary_columns(summary: pd.DataFrame) -> list[dict[str, Any]]:
-    """Key, heading, format and note of each column; `main` where it is known."""
-    return [_column(str(name), kind) for name, kind in summary.dtypes.items()]
+    """Key, heading, format and note of each column; `main` where it is known.
+
+    Where none but the loss is known, all of them are.
+    """
+    columns = [_column(str(name), kind) for name, kind in summary.dtypes.items()]
+    if not any(column["main"] for column in columns if column["key"] != "loss"):
+        columns = [{**column, "main": True} for column in columns]
+    return columns
 
 
 def _column(name: str, dtype: Any) -> dict[str, Any]:

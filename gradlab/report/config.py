@@ -6,22 +6,22 @@ from typing import Annotated
 
 import tyro
 
-MAX_PAIRS = 200  # the page stays under 5 MB for responses of a paragraph
+MAX_PAIRS = 200
 
 Folders = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN_DIR [RUN_DIR ...]")]
 
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Make one HTML page of the results of `gradlab compare` and `gradlab drift`.
+    """Make one HTML page of the results of compare, drift, length and train.
 
     The page needs no network and opens from the disk: the text of every pair, each
-    token coloured by what a loss does to it, the summary as a sortable table, and how
-    the results came about.
+    token coloured by what a loss does to it; the curves of trainings, several side by
+    side; the summary as a sortable table, and how the results came about.
     """
 
     runs: tyro.conf.Positional[Folders]
-    """Folders that `gradlab compare` or `gradlab drift` wrote."""
+    """Folders that these commands wrote."""
 
     out: Path | None = None
     """The page. Default: report.html in the first folder."""
@@ -29,5 +29,6 @@ class ReportConfig:
     overwrite: bool = False
     """Replace a page that is there."""
 
-    max_pairs: int = MAX_PAIRS
-    """Show the first N pairs of each run; the page grows with them."""
+    max_pairs: int | None = None
+    """Show the first N pairs of each run, whatever the page's size. Default: as many as
+    fit into 5 MB, at most 200."""

@@ -1,8 +1,10 @@
 """Numbers and text in few, harmless bytes inside a page.
 
-Floats keep sign, exponent and 15 bits of the fraction: three bytes. The bytes are laid
-out in planes (all first bytes, then all second ones, ...), in which neighbours are
-alike, and deflated. A browser undoes it without any library.
+A number is rounded to a few decimal digits, those that the page shows, and kept as its
+rank among all such decimals: an integer that grows with the number. A block of ranks,
+or of their differences from a similar block, is laid out in planes (all high bytes,
+then all middle ones, ...), in which neighbours are alike, and deflated. A browser
+undoes it without any library.
 """
 
 import base64
@@ -15,27 +17,86 @@ import numpy as np
 
 from gradlab.errors import GradlabError
 
-FLOAT_ERROR = 2.0**-16  # relative, of a float that `pack_floats` rounded
+DIGITS = (4, 3, 2)  # significant ones; a page takes the first that keeps it small
+LARGEST_POWER = 60  # of ten: smaller numbers become 0, larger ones infinite
+SAMPLE = 8192  # numbers by which similar blocks are found
 
 
-def pack_floats(values: np.ndarray) -> str:
-    """Base64 of floats, rounded to 24 bits (half to even), in deflated byte planes.
+def decimal_ranks(values: np.ndarray, digits: int) -> np.ndarray:
+    """Ranks among 0 and the decimals ±d.dd × 10^p of so many digits, -60 <= p <= 60.
 
     Args:
-      values: any shape, flattened in C order. What float32 can't hold becomes infinite.
+      values: any shape, flattened in C order.
+      digits: significant ones.
 
-    Guarantees: a finite value v within float32's normal range is off by at most
-      `FLOAT_ERROR` |v|; 0, NaN, infinities and signs stay.
+    Returns:
+      Integers that grow with the values: 0 for 0, negative for negative ones.
+      Infinities have the outermost ranks and NaN comes behind them.
+
+    Guarantees: the decimal of a value's rank is the value rounded to `digits` digits,
+      where 10^-60 <= |v| < 10^60.
+    Example:
+      >>> decimal_ranks(np.array([-2e-60, 0, 1e-60, 1.1e-60, 2e-60]), 2).tolist()
+      [-11, 0, 1, 2, 11]
     """
-    with np.errstate(over="ignore"):
-        floats = np.asarray(values, dtype=np.float64).ravel().astype(np.float32)
-    floats = np.where(np.isnan(floats), np.float32("nan"), floats)
-    bits = floats.view(np.uint32).astype(np.uint64)
-    return _pack((bits + 0x7F + ((bits >> 8) & 1)) >> 8)
+    values = np.asarray(values, dtype=np.float64).ravel()
+    sizes, lead = np.abs(values), 10 ** (digits - 1)
+    inside = (sizes >= 10.0**-LARGEST_POWER) & (sizes < 10.0**LARGEST_POWER)
+    safe = np.where(inside, sizes, 1.0)
+    power = np.floor(np.log10(safe)).astype(np.int64)
+    mantissa = np.rint(safe / 10.0 ** (power - digits + 1)).astype(np.int64)
+    rounded_up = mantissa == 10 * lead  # 9.99... is 10.0, one power up
+    power, mantissa = power + rounded_up, np.where(rounded_up, lead, mantissa)
+    outermost = _outermost(digits)
+    ranks = (power + LARGEST_POWER) * 9 * lead + mantissa - lead + 1
+    ranks = np.where(inside, ranks, np.where(sizes > 1, outermost, 0))
+    ranks = np.where(values < 0, -ranks, ranks)
+    return np.where(np.isnan(values), outermost + 1, ranks)
+
+
+def _outermost(digits: int) -> int:
+    """The rank of infinity."""
+    return (2 * LARGEST_POWER + 1) * 9 * 10 ** (digits - 1) + 1
+
+
+class Blocks:
+    """Packed blocks of equally many ranks, each one after the block it resembles most.
+
+    Attributes:
+      packed: [base64 of the integers, number of the block they are added to or -1].
+    """
+
+    def __init__(self) -> None:
+        """Begins without a block."""
+        self.packed: list[tuple[str, int]] = []
+        self._ranks: list[np.ndarray] = []
+
+    def add(self, ranks: np.ndarray, like: list[int]) -> int:
+        """Packs a block and returns its number.
+
+        Args:
+          ranks: from `decimal_ranks`.
+          like: numbers of earlier blocks that may resemble it.
+        """
+        sample = ranks[:SAMPLE]
+        best, least = -1, len(_deflated(_unsigned(sample), 1))
+        for number in like:
+            difference = _unsigned(sample - self._ranks[number][:SAMPLE])
+            if (size := len(_deflated(difference, 1))) < least:
+                best, least = number, size
+        rest = ranks if best < 0 else ranks - self._ranks[best]
+        self.packed.append((pack_ints(_unsigned(rest)), best))
+        self._ranks.append(ranks)
+        return len(self.packed) - 1
+
+
+def _unsigned(ranks: np.ndarray) -> np.ndarray:
+    """0, -1, 1, -2, 2, ... as 0, 1, 2, 3, 4, ..."""
+    return np.where(ranks < 0, -2 * ranks - 1, 2 * ranks)
 
 
 def pack_ints(values: np.ndarray) -> str:
-    """Base64 of integers from 0 to 2^24 - 1, likewise.
+    """Base64 of integers from 0 to 2^24 - 1, in deflated byte planes.
 
     Raises:
       GradlabError: one lies outside.
@@ -45,12 +106,12 @@ def pack_ints(values: np.ndarray) -> str:
         raise GradlabError(
             f"integers from {ints.min()} to {ints.max()}; expected 0 to {2**24 - 1}"
         )
-    return _pack(ints.astype(np.uint64))
+    return base64.b64encode(_deflated(ints, 9)).decode()
 
 
-def _pack(values: np.ndarray) -> str:
-    planes = [(values >> shift & 0xFF).astype(np.uint8) for shift in (16, 8, 0)]
-    return base64.b64encode(zlib.compress(np.concatenate(planes).tobytes(), 9)).decode()
+def _deflated(ints: np.ndarray, level: int) -> bytes:
+    planes = [(ints >> shift & 0xFF).astype(np.uint8) for shift in (16, 8, 0)]
+    return zlib.compress(np.concatenate(planes).tobytes(), level)
 
 
 def page_json(value: Any) -> str:

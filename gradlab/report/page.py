@@ -12,8 +12,8 @@ import jinja2
 from gradlab.report.packing import page_json
 
 SCRIPTS = (
-    "text", "data", "scale", "tokens", "profile", "card", "list", "summary",
-    "provenance", "main",
+    "text", "data", "scale", "tokens", "profile", "card", "list", "curves", "chart",
+    "summary", "provenance", "main",
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ only what it shows. Each block ends in the sums over responses: those of the cho
 sides of all pairs, then of the rejected ones.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,27 +14,57 @@ import pandas as pd
 from rapidfuzz.distance import Levenshtein
 
 from gradlab.report.columns import summary_columns
-from gradlab.report.packing import pack_floats, pack_ints, plain_number
+from gradlab.report.curves import curves_payload
+from gradlab.report.packing import (
+    DIGITS,
+    Blocks,
+    decimal_ranks,
+    pack_ints,
+    plain_number,
+)
 from gradlab.report.quantities import QUANTITIES, Quantity
 from gradlab.report.runs import SIDES, Run
 
 SMALL = 0.05  # quantile of magnitudes at which a scale turns logarithmic
 
 
-def run_payload(run: Run) -> dict[str, Any]:
-    """Everything that the page shows of one run, as plain JSON values."""
-    size = len(run.tokens) // len(run.losses)
-    tokens = run.tokens.iloc[:size]
-    known = [q for q in QUANTITIES if q.key in run.tokens.columns]
-    return {
+def run_payload(run: Run, *, digits: int = DIGITS[0]) -> dict[str, Any]:
+    """Everything that the page shows of one run, as plain JSON values.
+
+    Args:
+      run: from `read_run`.
+      digits: significant ones of every token's numbers.
+    """
+    shown = {
         "name": run.name,
         "total": run.total,
         "manifest": run.manifest,
         "summary": None if run.summary is None else _summary(run.summary),
+        "curves": [] if run.curves is None else curves_payload(run.curves),
+        "rows": "loss" if run.curves is None else "step",
+        "digits": digits,
+        "pairs": {"number": []},
+        "losses": [],
+        "quantities": [],
+    }
+    if not run.losses:
+        return shown
+    size = len(run.tokens) // len(run.losses)
+    tokens = run.tokens.iloc[:size]
+    return {
+        **shown,
         "pairs": _pairs(run, tokens),
         "tokens": _texts(tokens),
-        **_numbers(run, known, size),
+        **_numbers(run, _known(run), size, digits),
     }
+
+
+def _known(run: Run) -> list[Quantity]:
+    """Those that the run holds; where its losses are steps, each step has its own."""
+    known = [q for q in QUANTITIES if q.key in run.tokens.columns]
+    if run.curves is None:
+        return known
+    return [replace(q, each_loss=True) for q in known]
 
 
 def _summary(summary: pd.DataFrame) -> dict[str, Any]:
@@ -45,11 +76,13 @@ def _summary(summary: pd.DataFrame) -> dict[str, Any]:
 
 
 def _texts(tokens: pd.DataFrame) -> dict[str, Any]:
-    codes, texts = pd.factorize(tokens["token"].astype(str).to_numpy())
+    """The different tokens, each with its text and id, and which one stands where."""
+    here = pd.MultiIndex.from_arrays([tokens["token"].astype(str), tokens["token_id"]])
+    which, kinds = pd.factorize(here)
     return {
-        "texts": [str(text) for text in texts],
-        "which": pack_ints(codes),
-        "ids": pack_ints(tokens["token_id"].to_numpy()),
+        "texts": [str(text) for text, _ in kinds],
+        "ids": [int(number) for _, number in kinds],
+        "which": pack_ints(which),
     }
 
 
@@ -79,7 +112,7 @@ def _shared(one: list[int], two: list[int]) -> int:
     return matches.index(False) if False in matches else len(matches)
 
 
-def _numbers(run: Run, known: list[Quantity], size: int) -> dict[str, Any]:
+def _numbers(run: Run, known: list[Quantity], size: int, digits: int) -> dict[str, Any]:
     values = {
         q.key: run.tokens[q.key].to_numpy(np.float64).reshape(-1, size) for q in known
     }
@@ -88,21 +121,24 @@ def _numbers(run: Run, known: list[Quantity], size: int) -> dict[str, Any]:
     side = (first["side"].astype(str).to_numpy() == SIDES[1]).astype(int)
     _, pair = np.unique(first["pair"].to_numpy(), return_inverse=True)
     response = side * run.pairs + pair
+    blocks, columns = Blocks(), {q.key: [] for q in known}
 
-    def blocks(row: int, each_loss: bool) -> dict[str, Any]:
-        kept = [q.key for q in known if q.each_loss == each_loss]
-        return {
-            "blocks": {key: _block(values[key][row], response) for key in kept},
-            "scales": {key: _scale(values[key][row]) for key in kept},
-        }
+    def home(row: int, each_loss: bool) -> dict[str, Any]:
+        kept, mine = [q.key for q in known if q.each_loss == each_loss], {}
+        for key in kept:
+            ranks = decimal_ranks(_with_sums(values[key][row], response), digits)
+            mine[key] = blocks.add(ranks, [*mine.values(), *columns[key]])
+            columns[key].append(mine[key])
+        scales = {key: _scale(values[key][row]) for key in kept}
+        return {"blocks": mine, "scales": scales}
 
     return {
         "quantities": [vars(q) for q in known],
         "losses": [
-            {"label": label, **blocks(row, True)}
-            for row, label in enumerate(run.losses)
+            {"label": label, **home(row, True)} for row, label in enumerate(run.losses)
         ],
-        "fixed": blocks(0, False),
+        "fixed": home(0, False),
+        "blocks": blocks.packed,
         "scales": {q.key: _scale(values[q.key]) for q in known},
     }
 
@@ -112,9 +148,8 @@ def _tells(values: np.ndarray) -> bool:
     return bool(np.any(~np.isnan(values) & (values != 0)))
 
 
-def _block(values: np.ndarray, response: np.ndarray) -> str:
-    sums = np.bincount(response, values)
-    return pack_floats(np.concatenate([values, sums]))
+def _with_sums(values: np.ndarray, response: np.ndarray) -> np.ndarray:
+    return np.concatenate([values, np.bincount(response, values)])
 
 
 def _scale(values: np.ndarray) -> list[float]:

@@ -43,6 +43,7 @@ QUANTITIES = (
     Quantity("by_rejected", "drift caused by rejected tokens", "nats", 1, FALLS, RISES),
     Quantity("carried", "drift carried by the optimiser", "nats", 1, FALLS, RISES),
     Quantity("own", "drift caused by this pair alone", "nats", 1, FALLS, RISES),
+    Quantity("drift", "drift Δ log p since the start", "nats", 1, FALLS, RISES),
     Quantity("realised", "realised drift Δ log p", "nats", 1, FALLS, RISES),
     Quantity(
         "logp", "log-probability log p", "nats", 0, "", "the less likely", False, True

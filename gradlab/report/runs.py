@@ -1,10 +1,7 @@
-"""What a run left in its folder, read for the page.
-
-A later kind of table (probe sets during training, say) is one more field of `Run`, one
-more entry of `gradlab.report.payload.run_payload`, and one more part of the page.
-"""
+"""What a run left in its folder, read for the page."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ import pandas as pd
 from gradlab.errors import GradlabError
 from gradlab.report.config import MAX_PAIRS
 from gradlab.report.quantities import QUANTITIES
+from gradlab.report.training import read_curves, read_probed_tokens, step_summary
 from gradlab.tables import (
     read_manifest,
     read_table,
@@ -23,7 +21,8 @@ from gradlab.tables import (
 )
 
 SIDES = ("chosen", "rejected")
-NEEDED = ("pair", "side", "position", "token_id", "token", "loss", "weight")
+KEYS = ("pair", "side", "position", "token_id", "token", "loss")
+NEEDED = (*KEYS, "weight")
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,15 @@ class Run:
     Attributes:
       name: of the folder, as the user gave it.
       tokens: rows of the tokens table, sorted by loss (in order of appearance), pair,
-        side and position; all losses have the same tokens.
+        side and position; all losses have the same tokens. No rows: nothing is known
+        of tokens.
       losses: labels in that order.
       total: pairs in the run; the rows here may be those of fewer.
       summary: one row per loss; None without.
       prompts: pair -> its prompt; empty without.
       manifest: how the run came about.
+      curves: what was followed over a training, see `read_curves`; None without. The
+        run's "losses" are then the states of that one training: step 0, step 1, ...
     """
 
     name: str
@@ -48,11 +50,12 @@ class Run:
     summary: pd.DataFrame | None = None
     prompts: dict[int, str] = field(default_factory=dict)
     manifest: dict[str, Any] = field(default_factory=dict)
+    curves: pd.DataFrame | None = None
 
     @property
     def pairs(self) -> int:
         """How many pairs the tokens are of."""
-        return len(np.unique(self.tokens["pair"].to_numpy()))
+        return len(np.unique(self.tokens["pair"].to_numpy())) if self.losses else 0
 
 
 def read_run(
@@ -61,7 +64,7 @@ def read_run(
     """Reads the tables and the manifest of one run.
 
     Args:
-      folder: what `gradlab compare` or `gradlab drift` wrote.
+      folder: what `gradlab compare`, `drift`, `length` or `train` wrote.
       name: shown for the run; the folder by default.
       max_pairs: only the first so many pairs are read.
 
@@ -69,21 +72,60 @@ def read_run(
       GradlabError: the folder holds no run, or tables that don't fit together.
     """
     folder = Path(folder)
-    if not (folder / "tokens.parquet").is_file():
+    name = name or str(folder)
+    if (folder / "metrics.jsonl").is_file():
+        return _read_training(folder, name, max_pairs)
+    if not (folder / "summary.csv").is_file():
         raise GradlabError(
-            f"{folder}: no tokens.parquet there; expected a folder that 'gradlab "
-            "compare' or 'gradlab drift' wrote"
+            f"{folder}: no summary.csv or metrics.jsonl there; expected a folder that "
+            "'gradlab compare', 'drift', 'length' or 'train' wrote"
         )
-    tokens = _read_tokens(folder / "tokens.parquet", max_pairs)
     manifest = read_manifest(folder / "manifest.json")
-    prompts = folder / "prompts.parquet"
+    summary = read_table(folder / "summary.csv")
+    tokens, prompts = folder / "tokens.parquet", folder / "prompts.parquet"
+    if not tokens.is_file():
+        return _without_tokens(name, manifest, summary=summary)
     return make_run(
-        tokens,
-        name=name or str(folder),
-        summary=read_table(folder / "summary.csv"),
+        _read_tokens(tokens, max_pairs),
+        name=name,
+        summary=summary,
         prompts=_read_prompts(prompts) if prompts.is_file() else {},
         manifest=manifest,
         total=manifest.get("pairs"),
+    )
+
+
+def _read_training(folder: Path, name: str, max_pairs: int) -> Run:
+    """A training, finished or not; with the texts of its probes where it has them."""
+    curves = read_curves(folder)
+    path = folder / "manifest.json"
+    manifest = read_manifest(path) if path.is_file() else {"notes": "not finished"}
+    summary = step_summary(folder)
+    found = read_probed_tokens(folder)
+    if found is None:
+        return _without_tokens(name, manifest, summary=summary, curves=curves)
+    tokens, prompts = found
+    return make_run(
+        tokens.loc[tokens["pair"] < max_pairs],
+        needed=(*KEYS, "drift"),
+        name=name,
+        summary=summary,
+        prompts=prompts,
+        manifest=manifest,
+        total=len(prompts),
+        curves=curves,
+    )
+
+
+def _without_tokens(name: str, manifest: dict[str, Any], **known: Any) -> Run:
+    total = manifest.get("pairs")
+    return Run(
+        name=name,
+        tokens=pd.DataFrame(columns=list(KEYS)),
+        losses=[],
+        total=total if isinstance(total, int) else 0,
+        manifest=manifest,
+        **known,
     )
 
 
@@ -105,27 +147,33 @@ def _read_prompts(path: Path) -> dict[int, str]:
 def make_run(
     tokens: pd.DataFrame,
     *,
+    needed: Sequence[str] = NEEDED,
     name: str = "",
     summary: pd.DataFrame | None = None,
     prompts: dict[int, str] | None = None,
     manifest: dict[str, Any] | None = None,
     total: Any = None,
+    curves: pd.DataFrame | None = None,
 ) -> Run:
     """A run from its tables, checked and sorted.
 
     Args:
-      tokens: a tokens table with the columns `NEEDED`.
+      tokens: a tokens table.
+      needed: its columns.
       name: shown for the run.
       summary: one row per loss.
       prompts: pair -> text.
       manifest: see `gradlab.tables.build_manifest`.
       total: pairs in the whole run; those of `tokens` by default.
+      curves: see `Run`.
 
     Raises:
       GradlabError: a column is missing, or the losses don't share their tokens.
     """
     where = f"{name}: the tokens table" if name else "the tokens table"
-    require_columns(tokens, NEEDED, where)
+    require_columns(tokens, needed, where)
+    if tokens.empty:
+        raise GradlabError(f"{where} has no rows")
     whole = ("pair", "position", "token_id", "row")
     require_numbers(tokens, whole, where, whole=True)
     require_numbers(tokens, [quantity.key for quantity in QUANTITIES], where)
@@ -146,6 +194,7 @@ def make_run(
         summary=summary,
         prompts=prompts or {},
         manifest=manifest or {},
+        curves=curves,
     )
 
 

@@ -25,7 +25,7 @@ class Heading:
     best: Literal["", "max", "min"] = ""
 
 
-# Those of a comparison, then those of a drift.
+# Those of a comparison, of a drift, of an analysis of length.
 HEADINGS: dict[str, Heading] = {
     "loss": Heading("loss", "text"),
     "value": Heading("value", "number", "mean loss over pairs"),
@@ -84,4 +84,36 @@ HEADINGS: dict[str, Heading] = {
         "r", "number", "predicted against realised change of single tokens"
     ),
     "relative_error": Heading("error", "short", "relative, of the predicted changes"),
+    "mass_exponent": Heading(
+        "Σ|w| ~ L^", "decimal",
+        "exponent with which the ratio of the sides' total weights follows that of "
+        "their lengths",
+    ),
+    "rho_mass_length": Heading(
+        "ρ(Σ|w|)", "decimal",
+        "rank correlation of a response's total weight with its length",
+    ),
+    "rho_margin": Heading(
+        "ρ(margin)", "decimal", "that of the margin with the length difference"
+    ),
+    "rho_margin_partial": Heading(
+        "ρ(margin) | token", "decimal", "the same, given the difference per token"
+    ),
+    "rho_slope": Heading(
+        "ρ(slope)", "decimal",
+        "that of the loss's slope along the margin with the length difference",
+    ),
+    "rho_slope_partial": Heading(
+        "ρ(slope) | token", "decimal", "the same, given the difference per token"
+    ),
+    "r2_length": Heading(
+        "R²", "decimal", "share of the margin that the length difference explains"
+    ),
+    "neutral_chosen": Heading(
+        "+ neutral", "signed",
+        "change of the loss per neutral token appended to the chosen response",
+    ),
+    "typical_chosen": Heading(
+        "+ typical", "signed", "the same of a token with its mean log-probabilities"
+    ),
 }  # fmt: skip

@@ -1,7 +1,6 @@
 """LaTeX export of a table in the booktabs style."""
 
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab.errors import GradlabError
+from gradlab.escapes import code_point, is_hidden
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&",
@@ -42,8 +42,8 @@ def _escape_one(character: str) -> str:
         return _SPECIAL[character]
     if character in _GREEK:
         return _GREEK[character]
-    if unicodedata.category(character).startswith("C") or ord(character) > 0x17F:
-        return f"[U+{ord(character):04X}]"
+    if is_hidden(character) or ord(character) > 0x17F:
+        return code_point(character)
     return character
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from gradlab.inputs.choices import held_folder
 from gradlab.inputs.progress import say
+from gradlab.report import add_report
 from gradlab.training.config import TrainConfig
 from gradlab.training.config_checks import check
 from gradlab.training.inputs import load_on_devices
@@ -49,7 +50,9 @@ def train(config: TrainConfig) -> Path:
             by = stop.name or "a signal to another process"
             say(console, f"stopped at step {state.step} by {by}; go on with --resume")
             return folder
-    _report(console, folder)
+    if config.report and is_first():
+        add_report(folder, folder)
+    _say_files(console, folder)
     return folder
 
 
@@ -60,7 +63,7 @@ def _folder(config: TrainConfig, held: ExitStack) -> Path:
     return config.out
 
 
-def _report(console: Console, folder: Path) -> None:
+def _say_files(console: Console, folder: Path) -> None:
     say(console, f"Wrote into {folder}:")
     for path in sorted(folder.iterdir()):
         if not path.name.startswith("."):

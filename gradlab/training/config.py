@@ -276,6 +276,9 @@ class TrainConfig:
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """Also send the lines of metrics.jsonl to these; each is an extra of gradlab."""
 
+    report: bool = False
+    """Also write report.html at the end: curves and probed texts on one page."""
+
     model: ModelSettings = field(default_factory=ModelSettings)
     data: DataSettings = field(default_factory=DataSettings)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)

@@ -13,7 +13,9 @@ from gradlab.errors import GradlabError
 T = TypeVar("T")
 
 # What says where a run lies and how it is watched, not what it computes.
-NOT_COMPARED = ("config", "out", "resume", "trackers", "reference.cache", "mesh")
+NOT_COMPARED = (
+    "config", "out", "resume", "trackers", "report", "reference.cache", "mesh",
+)  # fmt: skip
 
 
 def read_config(path: str | Path, kind: type[T]) -> T:

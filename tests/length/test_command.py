@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from gradlab.cli import main
+from gradlab.report import read_run
 
 LOSSES = ("dpo", "averaged_dpo", "simpo")
 
@@ -14,6 +15,7 @@ LOSSES = ("dpo", "averaged_dpo", "simpo")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "length"
     command = ["length", "--losses", ",".join(LOSSES), "-n", "12", "--draws", "50"]
+    command += ["--report", "--source-data"]
     assert main([*command, "--padding", "4", "--out", str(out)]) == 0
     return out
 
@@ -23,10 +25,26 @@ def test_everything_is_written(run):
     assert {"pairs.csv", "summary.csv", "prompts.parquet", "manifest.json"} <= names
     for figure in ("weights", "correlations", "maps"):
         assert {f"{figure}.pdf", f"{figure}.png"} <= names
+        assert (run / "source_data" / f"{figure}.csv").is_file()
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["command"] == "gradlab length"
     assert manifest["config"]["padding"] == 4
     assert list(manifest["losses"]) == list(LOSSES)
+
+
+def test_the_page_and_the_source_data_are_of_the_tables(run):
+    found = read_run(run)
+    pairs = pd.read_csv(run / "pairs.csv")
+    assert found.losses == list(LOSSES)
+    weight = found.tokens["weight"].abs()
+    mass = weight.groupby([found.tokens[k] for k in ("loss", "pair", "side")]).sum()
+    of = {key: dict(rows) for key, rows in mass.unstack("side").items()}
+    for side in ("chosen", "rejected"):
+        for loss, pair, want in pairs[["loss", "pair", f"mass_{side}"]].to_numpy():
+            assert of[side][loss, pair] == pytest.approx(want, rel=1e-6)
+    assert str(run) in (run / "report.html").read_text()
+    rows = pd.read_csv(run / "source_data" / "weights.csv")
+    pd.testing.assert_frame_equal(rows, pairs[list(rows.columns)])
 
 
 def test_tables_hold_every_loss_and_pair(run):

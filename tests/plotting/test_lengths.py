@@ -5,14 +5,17 @@ import pandas as pd
 import pytest
 
 from gradlab.errors import GradlabError
+from gradlab.escapes import is_hidden
 from gradlab.plotting import (
     length_figures,
     plot_estimates,
     plot_length_map,
     plot_length_profile,
+    save_figure,
 )
 from gradlab.plotting.lengthmaps import BOTH, even_norm, length_maps_figure
 from tests.plotting.drawing import flaws, texts
+from tests.plotting.synthetic import NASTY_LABELS
 
 LOSSES = ["dpo", "averaged_dpo", "mle", "lddpo(alpha=0.25, weight_reference=False)"]
 
@@ -53,6 +56,16 @@ def test_all_figures_are_clean(count):
     for name, figure in figures.items():
         assert flaws(figure) == [], name
         assert figure.get_figwidth() == 6.75
+
+
+def test_untrusted_labels_draw_without_a_warning(tmp_path):
+    losses = list(NASTY_LABELS)
+    figures = length_figures(pairs_table(losses), summary_table(losses))
+    for name, figure in figures.items():
+        save_figure(figure, tmp_path / name)
+        shown = "".join(t.get_text() for t in texts(figure))
+        assert not any(is_hidden(c) for c in shown if c != "\n"), name
+        assert not any(t.get_parse_math() for t in texts(figure) if "$" in t.get_text())
 
 
 def test_profiles_of_summed_and_averaged_losses():

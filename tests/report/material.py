@@ -1,12 +1,14 @@
 """Small runs as `gradlab compare` and `gradlab drift` leave them, without a model."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from gradlab.data.embedded import embedded_model_folder
 from gradlab.tables import write_table
 
 SIDES = ("chosen", "rejected")
@@ -98,4 +100,69 @@ def write_run(
     known = {"command": "gradlab drift", "pairs": tokens["pair"].nunique()}
     text = json.dumps({**known, **(manifest or {})})
     (folder / "manifest.json").write_text(text, encoding="utf-8")
+    return folder
+
+
+def write_training(
+    folder: Path,
+    *,
+    steps: Sequence[int] = (0, 1, 10, 100),
+    sets: Sequence[str] = SIDES,
+    rows: int = 3,
+    seed: int = 0,
+    manifest: dict | None = None,
+) -> Path:
+    """A folder as `gradlab train` leaves it, with random numbers and texts."""
+    rng = np.random.default_rng(seed)
+    (folder / "probes").mkdir(parents=True)
+    lengths = {(name, row): 6 + row + n for n, name in enumerate(sets)
+               for row in range(rows)}  # fmt: skip
+    ids = {key: rng.integers(260, 500, size).tolist() for key, size in lengths.items()}
+    texts = {
+        name: [
+            {"row": row + 1, "prompt": [300, 301], "response": ids[name, row]}
+            for row in range(rows)
+        ]
+        for name in sets
+    }
+    (folder / "probes" / "texts.json").write_text(json.dumps(texts))
+    tokens = pd.concat(
+        pd.DataFrame(
+            {
+                "step": step, "probe": name, "row": row + 1,
+                "position": np.arange(lengths[name, row]), "token_id": ids[name, row],
+                "logp": -rng.gamma(1.0, 1.0, lengths[name, row]),
+                "drift": rng.normal(size=lengths[name, row]) * step,
+            }
+        )
+        for step in steps for name in sets for row in range(rows)
+    )  # fmt: skip
+    write_table(tokens, folder / "probe_tokens.parquet")
+    sums = tokens.groupby(["step", "probe", "row"], sort=False)["drift"].sum()
+    groups = sums.groupby(["step", "probe"], sort=False)
+    found = {"mean": groups.mean(), "q10": groups.quantile(0.1),
+             "q90": groups.quantile(0.9)}  # fmt: skip
+    table = pd.concat(
+        [rows.rename("value").reset_index().assign(statistic=name)
+         for name, rows in found.items()]
+    )  # fmt: skip
+    table.insert(2, "metric", "drift_sum")
+    write_table(
+        table[["step", "probe", "metric", "statistic", "value"]], folder / "probes.csv"
+    )
+    lines = [
+        {"step": step, "loss": 0.7 / step, "rewards/chosen": 0.1 * step,
+         "rewards/rejected": "nan"}
+        for step in range(1, 13)
+    ]  # fmt: skip
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "metrics.jsonl").write_text(text)
+    known = {"command": "gradlab train", "loss": "dpo", "steps": steps[-1]}
+    (folder / "manifest.json").write_text(json.dumps({**known, **(manifest or {})}))
+    model = folder / "model"
+    model.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        source = embedded_model_folder() / name
+        if source.is_file():
+            shutil.copy(source, model)
     return folder

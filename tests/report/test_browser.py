@@ -9,7 +9,6 @@ import pytest
 from gradlab.cli import main
 from gradlab.plotting.scales import norm_ticks, weight_norm
 from gradlab.report import PairView, read_run
-from gradlab.report.packing import FLOAT_ERROR
 from tests.report.browser import Browser
 from tests.report.material import DRIFTS, LOSSES, tokens_table, write_run
 
@@ -30,7 +29,7 @@ def half_a_digit(value: float, digits: int = 4) -> float:
     if value == 0:
         return 0.0
     last = 10.0 ** (math.floor(math.log10(abs(value))) + 1 - digits)
-    return 0.5 * last * (1 + 1e-9) + FLOAT_ERROR * abs(value)
+    return 0.5 * last * (1 + 1e-9)
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,9 @@ def test_default_place_and_overwriting(tmp_path, capsys):
 
 def test_refusals(tmp_path, capsys):
     run = write_run(tmp_path / "run")
-    assert "no tokens.parquet there" in refusal(capsys, tmp_path / "nothing")
+    assert "no summary.csv or metrics.jsonl there" in refusal(
+        capsys, tmp_path / "nothing"
+    )
     assert "--max-pairs is 0" in refusal(capsys, run, "--max-pairs", "0")
     assert "is a folder" in refusal(capsys, run, "--out", tmp_path)
     assert not (run / "report.html").exists()
@@ -70,7 +72,7 @@ def model(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("command", ["compare", "drift"])
+@pytest.mark.parametrize("command", ["compare", "drift", "length"])
 def test_report_beside_the_results(command, model, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = ["--model", str(model), "--data", str(model / "pairs.jsonl")]

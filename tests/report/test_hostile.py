@@ -8,7 +8,12 @@ import pytest
 
 from gradlab.report import PairView, read_run, write_report
 from tests.report.browser import Browser
-from tests.report.material import summary_table, tokens_table, write_run
+from tests.report.material import (
+    summary_table,
+    tokens_table,
+    write_run,
+    write_training,
+)
 from tests.report.payloads import BIDI, CONTROL, MARKUP, PAYLOADS
 
 # What would be hidden or reorder text must not stand in the page as itself.
@@ -50,12 +55,23 @@ def hostile_run(folder):
     )
 
 
+def hostile_training(folder):
+    """Every payload as a probe set, a quantity of the batches, or the loss."""
+    write_training(folder, sets=PAYLOADS[::3], manifest={"loss": MARKUP[4]})
+    lines = [{"step": n, **dict.fromkeys(PAYLOADS, 0.1 * n)} for n in range(1, 4)]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "metrics.jsonl").write_text(text)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     base = tmp_path_factory.mktemp("hostile")
     folder = hostile_run(base / FILE)
+    training = hostile_training(base / f"{FILE}2")
     out = base / (FILE + ".html")
-    write_report([read_run(folder), read_run(folder, name=MARKUP[3])], out)
+    named = read_run(folder, name=MARKUP[3])
+    write_report([read_run(folder), named, read_run(training)], out)
     return out
 
 
@@ -103,6 +119,27 @@ def test_nothing_runs_and_nothing_is_fetched(browser, page):
     browser.choose("run", 1)
     browser.settle()
     assert_untouched(browser, page.as_uri())
+
+
+def test_curves_of_hostile_names(browser, page):
+    browser.open(page, fragment="#run=2")
+    browser.run("document.getElementById('curve-numbers').open = true")
+    browser.settle()
+    names = "[...document.querySelectorAll('#lines button > span')]"
+    assert browser.run(f"{names}.length") == len(PAYLOADS[::3])
+    assert browser.run(f"{names}[0].textContent") == PAYLOADS[0]
+    browser.run("document.querySelector('#lines button').click()")
+    for place in range(browser.run("document.getElementById('curve').length")):
+        browser.run(
+            f"""(() => {{ const node = document.getElementById("curve");
+            node.selectedIndex = {place};
+            node.dispatchEvent(new Event("change")); }})()"""
+        )
+    assert_untouched(browser, page.as_uri())
+    shown = browser.run(SHOWN)
+    assert HIDDEN.findall(shown) == []
+    # The two runs are drawn as lines beside each other only where both have curves.
+    assert browser.run("document.getElementById('compare-choice').hidden")
 
 
 def test_no_hidden_character_is_on_the_page(browser, page):

@@ -35,7 +35,7 @@ def test_a_run_of_before_prompts_were_written(tmp_path):
 
 
 def test_no_run_there(tmp_path):
-    with pytest.raises(GradlabError, match=r"no tokens\.parquet there"):
+    with pytest.raises(GradlabError, match=r"no summary\.csv or metrics\.jsonl there"):
         read_run(tmp_path)
     folder = write_run(tmp_path / "r")
     (folder / "tokens.parquet").write_bytes(b"PAR1 not really")

@@ -10,6 +10,7 @@ import pytest
 from gradlab.cli import main
 from gradlab.errors import GradlabError
 from gradlab.losses import resolve
+from gradlab.report import read_run
 from gradlab.training.batching import Batcher
 from gradlab.training.config import ProbeSettings
 from gradlab.training.forward import make_score
@@ -172,7 +173,7 @@ def test_a_run_writes_its_probes(place, tmp_path):
     out = tmp_path / "run"
     kinds = "chosen,rejected,argmax,on_policy,permuted,column:prompt"
     more = ["--probes.kinds", kinds, "--probes.predict", "--probes.pairs", "5"]
-    more += ["--probes.max-new-tokens", "8", "--probes.every", "3"]
+    more += ["--probes.max-new-tokens", "8", "--probes.every", "3", "--report"]
     assert main(place.arguments(out, *more)) == 0
     texts = pd.read_parquet(out / "probes.parquet")
     assert sorted(texts["step"].unique()) == [0, 3, 6]
@@ -190,3 +191,8 @@ def test_a_run_writes_its_probes(place, tmp_path):
     np.testing.assert_allclose(sums.sort_index(), expected.sort_index(), rtol=1e-6)
     summary = pd.read_csv(out / "probes.csv")
     assert {"accuracy", "below_start", "logp_sum"} <= set(summary["metric"])
+    page = read_run(out)  # what report.html was made of
+    assert page.losses == ["step 0", "step 3", "step 6"]
+    assert page.curves is not None
+    assert set(kinds.split(",")) <= set(page.curves["series"])
+    assert str(out) in (out / "report.html").read_text()

@@ -13,11 +13,11 @@ async function showCard(node, run, state) {
   const card = byId("card");
   const name = write(make("strong"), run.text(token));
   const [side, place] = placeOf(run, state.pair, token);
-  const where = `${side}, position ${place}, id ${run.ids[token]}`;
+  const where = `${side}, position ${place}, id ${run.id(token)}`;
   const list = make("dl");
   for (const [quantity, value] of rows) {
     const current = quantity.key === state.quantity ? "current" : null;
-    const text = quantity.raises > 0 ? signed(value) : number(value);
+    const text = quantity.raises > 0 ? signed(value, run.digits) : number(value, run.digits);
     list.append(
       make("dt", { class: current }, quantity.label),
       make("dd", { class: current, "data-key": quantity.key }, text,
@@ -27,7 +27,7 @@ async function showCard(node, run, state) {
   card.replaceChildren(name, make("p", {}, where), list);
   const now = rows.find(([quantity]) => quantity.key === state.quantity);
   node.setAttribute("aria-label", `${visible(run.text(token))}; ${where}; `
-    + `${now[0].label} ${number(now[1])} ${now[0].unit}`);
+    + `${now[0].label} ${number(now[1], run.digits)} ${now[0].unit}`);
   card.hidden = false;
   placeCard(card, node);
 }

@@ -1,6 +1,7 @@
 // The data of the page: JSON whose large arrays are deflated byte planes in base64.
 
 const PAGE = JSON.parse(byId("data").textContent);
+const SIDES = ["chosen", "rejected"];
 
 function bytesOf(base64) {
   const text = atob(base64);
@@ -23,11 +24,24 @@ async function unpackInts(base64) {
   return values;
 }
 
-/** The same as the upper 24 bits of 32-bit floats. */
-async function unpackFloats(base64) {
-  const bits = await unpackInts(base64);
-  for (let i = 0; i < bits.length; i++) bits[i] <<= 8;
-  return new Float32Array(bits.buffer);
+const LARGEST_POWER = 60; // of ten, among the decimals that a page may hold
+
+const TENS = Array.from({ length: LARGEST_POWER + 8 }, (_, i) => Number(`1e${i}`));
+
+/** The function from ranks to decimals of so many digits. */
+function decimals(digits) {
+  const lead = 10 ** (digits - 1);
+  const each = 9 * lead; // decimals of one power
+  const outermost = (2 * LARGEST_POWER + 1) * each + 1;
+  return (rank) => {
+    if (rank === 0) return 0;
+    const size = Math.abs(rank);
+    if (size >= outermost) return size > outermost ? NaN : rank * Infinity;
+    const power = Math.floor((size - 1) / each) - LARGEST_POWER - digits + 1;
+    const mantissa = Math.sign(rank) * (((size - 1) % each) + lead);
+    // Division by a power that is exact gives the float nearest to the decimal.
+    return power < 0 ? mantissa / TENS[-power] : mantissa * TENS[power];
+  };
 }
 
 /** One run: where its tokens lie, and its numbers, unpacked when they are asked for. */
@@ -36,24 +50,21 @@ class Run {
     Object.assign(this, raw);
     this.count = raw.pairs.number.length;
     this.kept = new Map();
-    const lengths = raw.pairs.lengths;
-    let end = 0;
+    this.ranksKept = new Map();
     this.starts = { chosen: [], rejected: [] };
+    let end = 0;
     for (let pair = 0; pair < this.count; pair++) {
       for (const side of SIDES) {
         this.starts[side].push(end);
-        end += lengths[side][pair];
+        end += raw.pairs.lengths[side][pair];
       }
     }
     this.size = end;
   }
 
-  /** Unpacks which text and which id each token has. */
+  /** Unpacks which text each token has. */
   async open() {
-    [this.which, this.ids] = await Promise.all([
-      unpackInts(this.tokens.which),
-      unpackInts(this.tokens.ids),
-    ]);
+    if (this.count) this.which ??= await unpackInts(this.tokens.which);
   }
 
   /** [start, end) of a response among the tokens. */
@@ -64,6 +75,10 @@ class Run {
 
   text(token) {
     return this.tokens.texts[this.which[token]];
+  }
+
+  id(token) {
+    return this.tokens.ids[this.which[token]];
   }
 
   responseText(pair, side) {
@@ -81,12 +96,37 @@ class Run {
     return this.quantity(key).each_loss ? this.losses[loss] : this.fixed;
   }
 
+  /** Promise of a block's ranks among the decimals; see packing.py. */
+  ranks(block) {
+    if (!this.ranksKept.has(block)) this.ranksKept.set(block, this.unpackRanks(block));
+    return this.ranksKept.get(block);
+  }
+
+  async unpackRanks(block) {
+    const [packed, like] = this.blocks[block];
+    const [rest, base] = await Promise.all([
+      unpackInts(packed), like < 0 ? null : this.ranks(like)]);
+    const ranks = new Int32Array(rest.buffer);
+    for (let i = 0; i < ranks.length; i++) {
+      const signed = rest[i] & 1 ? -((rest[i] + 1) >>> 1) : rest[i] >>> 1;
+      ranks[i] = base ? base[i] + signed : signed;
+    }
+    return ranks;
+  }
+
   /** Promise of a quantity of every token, then its sums over the responses. */
   values(loss, key) {
-    const home = this.home(loss, key);
-    const name = home === this.fixed ? key : `${loss} ${key}`;
-    if (!this.kept.has(name)) this.kept.set(name, unpackFloats(home.blocks[key]));
-    return this.kept.get(name);
+    const block = this.home(loss, key).blocks[key];
+    if (!this.kept.has(block)) this.kept.set(block, this.unpackValues(block));
+    return this.kept.get(block);
+  }
+
+  async unpackValues(block) {
+    const ranks = await this.ranks(block);
+    const values = new Float64Array(ranks.length);
+    const decimal = decimals(this.digits);
+    for (let i = 0; i < values.length; i++) values[i] = decimal(ranks[i]);
+    return values;
   }
 
   /** Sum over a response, from what `values` gave. */
@@ -95,5 +135,4 @@ class Run {
   }
 }
 
-const SIDES = ["chosen", "rejected"];
 const RUNS = PAGE.runs.map((raw) => new Run(raw));

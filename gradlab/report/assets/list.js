@@ -1,9 +1,13 @@
 // The list of pairs: search, filters, order.
 
-/** Which responses fall under the loss, from the sums of the predicted drift. */
+/** By what responses fall: the predicted drift; in a training that since its start. */
+const fallingQuantity = (run) => ["drift", "predicted"].find((key) => run.quantity(key));
+
+/** Which responses fall under the loss, from the sums of the drift. */
 async function fallsOf(run, loss) {
-  if (!run.quantity("predicted")) return null;
-  const values = await run.values(loss, "predicted");
+  const key = fallingQuantity(run);
+  if (!key) return null;
+  const values = await run.values(loss, key);
   return Object.fromEntries(SIDES.map((side) => [
     side,
     Array.from({ length: run.count }, (_, pair) => run.sum(values, pair, side) < 0),

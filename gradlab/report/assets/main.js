@@ -1,13 +1,33 @@
 // What is shown, and what changes it.
 
 const state = { run: 0, pair: 0, loss: 0, quantity: "weight", side: "both",
-  scale: "loss", form: "auto" };
-const SCOPES = { loss: "all pairs of this loss", pair: "this pair",
-  all: "all pairs of all losses" };
+  scale: "loss", form: "auto", curve: "", compare: "sets", set: "", axis: "log" };
 const OPTIONS = ["side", "scale", "form"]; // controls with fixed choices
+const CURVE_CHOICES = ["curve", "compare", "set", "axis"];
 let turn = 0; // of two drawings under way only the later one may finish
 
 const run = () => RUNS[state.run];
+
+/** What a scale was fitted to; the rows of a training are its steps. */
+function scopeOf(scale) {
+  const { rows } = run();
+  return { loss: `all pairs of this ${rows}`, pair: "this pair",
+    all: `all pairs of all ${PLURALS[rows]}` }[scale];
+}
+
+const PLURALS = { loss: "losses", step: "steps" };
+
+/** Names what the page calls losses, by what they are in this run. */
+function nameRows(rows) {
+  byId("loss-name").textContent = rows === "loss" ? "Loss" : "Step";
+  byId("scale-of-one").textContent = `this ${rows}`;
+  byId("scale-of-all").textContent = `all ${PLURALS[rows]}`;
+  const title = byId("summary-title");
+  if (title) title.textContent = `All ${PLURALS[rows]}`;
+}
+
+/** The loss that is shown first; of a training, the last step. */
+const firstLoss = (one) => (one.rows === "step" ? Math.max(0, one.losses.length - 1) : 0);
 
 function fill(select, labels) {
   select.replaceChildren(...labels.map(([value, label]) => {
@@ -21,24 +41,34 @@ function fill(select, labels) {
 async function openRun() {
   const current = run();
   await current.open();
-  fill(byId("loss"), current.losses.map((loss, i) => [i, loss.label]));
-  fill(byId("quantity"), current.quantities.map((q) => [q.key, q.label]));
-  state.loss = Math.min(state.loss, current.losses.length - 1);
-  state.pair = Math.min(state.pair, current.count - 1);
-  if (!current.quantity(state.quantity)) state.quantity = current.quantities[0].key;
+  nameRows(current.rows);
+  for (const id of ["list", "pair"]) if (byId(id)) byId(id).hidden = !current.count;
+  document.body.classList.toggle("textless", !current.count);
+  if (current.count) {
+    fill(byId("loss"), current.losses.map((loss, i) => [i, loss.label]));
+    fill(byId("quantity"), current.quantities.map((q) => [q.key, q.label]));
+    if (!(state.loss < current.losses.length)) state.loss = firstLoss(current);
+    state.pair = Math.min(state.pair, current.count - 1);
+    if (!current.quantity(state.quantity)) state.quantity = current.quantities[0].key;
+  }
   if (!PAGE.single) {
-    const { command, policy, created_utc: created } = current.manifest;
+    const { command, policy, loss, created_utc: created } = current.manifest;
     const name = String(command ?? "").replace(/^gradlab /, "") || "report";
     write(byId("title"), name);
     document.title = visible(`gradlab ${name}: ${current.name}`);
-    write(byId("facts"), [current.name, policy && `model ${policy}`,
-      `${current.total} pairs`, created?.slice?.(0, 10)].filter(Boolean).join(" · "));
-    byId("falls-choice").hidden = !current.quantity("predicted");
+    write(byId("facts"), [current.name, policy && `model ${policy}`, loss,
+      current.total && `${current.total} pairs`, created?.slice?.(0, 10)]
+      .filter(Boolean).join(" · "));
+    byId("run").value = state.run;
+    byId("falls-choice").hidden = !fallingQuantity(current);
     drawProvenance(current);
-    drawSummary(current, state, (loss) => change({ loss }));
-    drawList(current, state, await fallsOf(current, state.loss));
+    drawCurves(current);
+    drawSummary(current, state, (place) => change({ loss: place }));
+    if (current.count) drawList(current, state, await fallsOf(current, state.loss));
   }
-  await drawPair();
+  if (current.count) return drawPair();
+  remember();
+  document.body.dataset.drawn = ++turn;
 }
 
 /** Another pair or side: new text. */
@@ -81,7 +111,8 @@ async function drawNumbers() {
   if (mine !== turn) return;
   const scale = scaleFor(values);
   colourText(current, state.pair, values, scale, quantity);
-  drawLegend(scale, quantity, current.losses[state.loss].label, SCOPES[state.scale]);
+  drawLegend(scale, quantity, current.losses[state.loss].label,
+    scopeOf(state.scale));
   drawProfile(current, state.pair, values, scale, quantity, state.side);
   for (const id of ["loss", "quantity", ...OPTIONS]) byId(id).value = state[id];
   remember();
@@ -92,12 +123,35 @@ async function drawNumbers() {
     markLoss(state.loss);
   }
   document.body.dataset.drawn = mine;
+  unpackAhead(current, state.quantity);
+}
+
+let ahead = ""; // for what `unpackAhead` was begun
+
+/** Unpacks in idle moments what the other losses would show, so that they come at once. */
+function unpackAhead(current, key) {
+  const begun = `${state.run} ${key}`;
+  if (begun === ahead) return;
+  ahead = begun;
+  const next = (loss) => requestIdleCallback(async () => {
+    if (begun !== ahead || loss === current.losses.length) return;
+    await Promise.all([current.values(loss, key), fallsOf(current, loss)]);
+    next(loss + 1);
+  });
+  next(0);
 }
 
 /** Changes what is shown and draws as little as that needs. */
 function change(changes) {
   Object.assign(state, changes);
-  if ("run" in changes) return openRun();
+  if ("run" in changes) {
+    state.loss = firstLoss(run());
+    return openRun();
+  }
+  if (CURVE_CHOICES.some((name) => name in changes)) {
+    drawCurves(run());
+    return remember();
+  }
   if ("pair" in changes || "side" in changes) return drawPair();
   return drawNumbers();
 }
@@ -111,14 +165,15 @@ function remember() {
 
 function recall() {
   const wanted = new URLSearchParams(location.hash.slice(1));
-  const place = (name, size) => {
-    const value = Number(wanted.get(name));
-    return Number.isInteger(value) && value >= 0 && value < size ? value : 0;
+  const place = (name, size, otherwise = 0) => {
+    const value = Number(wanted.get(name) ?? NaN);
+    return Number.isInteger(value) && value >= 0 && value < size ? value : otherwise;
   };
   state.run = place("run", RUNS.length);
   state.pair = place("pair", run().count);
-  state.loss = place("loss", run().losses.length);
-  for (const id of OPTIONS) {
+  state.loss = place("loss", run().losses.length, firstLoss(run()));
+  for (const id of ["curve", "set"]) state[id] = wanted.get(id) ?? "";
+  for (const id of PAGE.single ? OPTIONS : [...OPTIONS, "compare", "axis"]) {
     const known = [...byId(id).options].some((o) => o.value === wanted.get(id));
     if (known) state[id] = wanted.get(id);
   }
@@ -142,7 +197,9 @@ function listen() {
   byId("profile").addEventListener("mouseleave", hideCard);
   document.addEventListener("keydown", (e) => { if (e.key === "Escape") hideCard(); });
   document.addEventListener("scroll", hideCard, { passive: true });
-  if (!PAGE.single) listenList();
+  if (PAGE.single) return;
+  listenList();
+  listenCurves();
 }
 
 function listenList() {
@@ -169,6 +226,7 @@ function listenList() {
   byId("run-choice").hidden = RUNS.length < 2;
 }
 
+if (CURVED.length > 1) state.compare = "runs";
 recall();
 listen();
 openRun();

@@ -1,7 +1,8 @@
 // The manifest: everything that says how the numbers came about.
 
 // What a reader looks for first; the rest follows in folds.
-const LEADING = ["command", "created_utc", "policy", "reference", "pairs", "notes",
+const LEADING = ["command", "created_utc", "loss", "policy", "reference", "pairs", "steps",
+  "rows", "notes",
   "data_digest", "seed", "dtype", "device", "wall_seconds", "commit", "python",
   "platform"];
 
@@ -31,9 +32,10 @@ function drawProvenance(run) {
   byId("manifest").replaceChildren(
     drawEntries(Object.fromEntries(leading.map((key) => [key, manifest[key]]))),
     ...folds);
-  const share = run.count < run.total
+  const share = run.count && run.count < run.total
     ? `The first ${run.count} of ${run.total} pairs are on this page. ` : "";
-  byId("precision").textContent = `${share}Numbers of single tokens are kept on this `
-    + "page as floats of 24 bits (relative error at most 2⁻¹⁶) and shown to four digits; "
-    + "the tables in the run's folder have them whole.";
+  const numbers = run.count
+    ? `Numbers of single tokens stand on this page with ${run.digits} digits. ` : "";
+  byId("precision").textContent = `${share}${numbers}The files in the run's folder have `
+    + "all numbers whole.";
 }

@@ -1,4 +1,4 @@
-// The summary: one row per loss, sortable by every column.
+// The summary: one row per loss, or per step of a training, sortable by every column.
 
 const order = { column: null, down: true };
 
@@ -39,7 +39,8 @@ function drawSummary(run, state, choose) {
     drawSummary(run, state, choose);
     byId("summary-table").querySelector(`[data-column="${column}"]`).focus();
   };
-  const head = make("tr", {}, ...places.map((i) => headCell(table.columns[i], i, redraw)));
+  const head = make("tr", {},
+    ...places.map((i) => headCell(run, table.columns[i], i, redraw)));
   const rows = sortRows(table.rows, order.column)
     .map((row) => bodyRow(run, table, row, places, choose));
   byId("summary-table").replaceChildren(
@@ -56,11 +57,11 @@ function markLoss(loss) {
   }
 }
 
-function headCell(column, place, redraw) {
+function headCell(run, column, place, redraw) {
   const sorted = order.column === place;
   const state = sorted ? (order.down ? "descending" : "ascending") : "none";
   const button = make("button", { type: "button", "data-column": place });
-  write(button, column.heading);
+  write(button, column.key === "loss" ? run.rows : column.heading);
   button.addEventListener("click", () => redraw(place));
   return make("th", { scope: "col", "aria-sort": state, "data-format": column.format },
     button);

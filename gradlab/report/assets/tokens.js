@@ -45,7 +45,7 @@ function colourText(run, pair, values, scale, quantity) {
 
 function sumText(run, pair, side, values, quantity) {
   const total = run.sum(values, pair, side);
-  const text = quantity.raises > 0 ? signed(total) : number(total);
+  const text = quantity.raises > 0 ? signed(total, run.digits) : number(total, run.digits);
   return `${run.pairs.lengths[side][pair]} tokens, Σ ${text} ${quantity.unit}`;
 }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from gradlab.escapes import plain
 from gradlab.inputs.progress import EVERY_SECONDS, say
 from gradlab.training.progress import Watch
 
@@ -59,13 +60,19 @@ def board(console: Console, total: int) -> Iterator[Board]:
     if not console.is_terminal:
         yield Board(console, total, _lines(console))
         return
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("loading", total=total)
         yield Board(
             console,
             total,
-            lambda line, ended: bar.update(task, description=line, completed=ended),
+            lambda line, ended: bar.update(
+                task, description=plain(line), completed=ended
+            ),
         )
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from gradlab.disk import LOCK, locked
 from gradlab.errors import GradlabError
+from gradlab.escapes import plain
 from gradlab.training.config import TrainConfig
 from gradlab.training.config_checks import refuse
 from gradlab.training.config_file import to_mapping
@@ -48,7 +49,7 @@ def sweep(config: SweepConfig) -> Path:
     mine = shard.of(runs)
     if config.list_runs:
         for run in mine:
-            print(f"{status(folder / run.name):8} {run.name}")
+            print(f"{status(folder / run.name):8} {plain(run.name)}")
         return out
     runs = [_placed(run, folder) for run in runs]
     mine = shard.of(runs)

@@ -1,0 +1,184 @@
+"""What `gradlab train` followed on its way, read for the page: curves, probed texts."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradlab.data import load_tokenizer
+from gradlab.errors import GradlabError
+from gradlab.tables import read_table, require_columns, select
+
+PROBE_COLUMNS = ("step", "probe", "metric", "statistic", "value")
+TOKEN_COLUMNS = ("step", "probe", "row", "position", "token_id", "logp", "drift")
+SIDES = ("chosen", "rejected")
+POINTS = 500  # of a curve of metrics; longer ones are averaged
+# statistic of probes.csv -> column of the curves
+STATISTICS = {"mean": "value", "q10": "low", "q90": "high"}
+# what the table of steps shows of each probe set -> its heading
+AT_STEPS = {
+    "drift_sum": "Δ log p", "below_start": "share fallen",
+    "logp_mean": "log p per token", "logp_sum_margin": "margin", "accuracy": "accuracy",
+}  # fmt: skip
+
+
+def read_curves(folder: Path) -> pd.DataFrame:
+    """The curves of a training.
+
+    Args:
+      folder: what `gradlab train` wrote, or is writing.
+
+    Returns:
+      Tidy: source ("probes" or "training"), quantity, series (the probe set, or the
+      side of the batch), step, value, and for probes low and high (10 and 90 % of the
+      texts, or the ends of a 95 % interval; NaN where they have none).
+
+    Raises:
+      GradlabError: a file that isn't what the training writes.
+    """
+    parts = [_metric_curves(folder / "metrics.jsonl")]
+    if (folder / "answers.csv").is_file():
+        parts.insert(0, _answer_curves(folder / "answers.csv"))
+    if (folder / "probes.csv").is_file():
+        parts.insert(0, _probe_curves(folder / "probes.csv"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _probe_curves(path: Path) -> pd.DataFrame:
+    table = read_table(path)
+    require_columns(table, PROBE_COLUMNS, str(path))
+    table = table[table["statistic"].isin(list(STATISTICS))]
+    keys = ["metric", "probe", "step"]
+    wide = table.pivot_table(
+        index=keys, columns="statistic", values="value", sort=False, aggfunc="first"
+    )
+    wide = wide.reindex(columns=list(STATISTICS)).rename(columns=STATISTICS)
+    names = {"metric": "quantity", "probe": "series"}
+    return wide.reset_index().rename(columns=names).assign(source="probes")
+
+
+def _answer_curves(path: Path) -> pd.DataFrame:
+    table = read_table(path)
+    require_columns(table, ("step", "metric", "share", "low", "high"), str(path))
+    table = table.rename(columns={"metric": "series", "share": "value"})
+    kept = table[["series", "step", "value", "low", "high"]]
+    return kept.assign(source="probes", quantity="answers")
+
+
+def _metric_curves(path: Path) -> pd.DataFrame:
+    """Keys such as logps_mean/chosen are a quantity and a series of it."""
+    table = pd.DataFrame(_lines(path))
+    if table.empty:
+        return pd.DataFrame()
+    twice = [f"logps/{side}" for side in SIDES if f"logps_sum/{side}" in table]
+    table = table.drop(columns=twice, errors="ignore")
+    if len(table) > POINTS:  # means of neighbours, at the last of their steps
+        groups = np.arange(len(table)) * POINTS // len(table)
+        parts = table.groupby(groups)
+        table = pd.DataFrame(parts.mean()).assign(step=parts["step"].last())
+    long = table.melt("step", var_name="key").dropna(subset=["value"])
+    halves = long["key"].astype(str).str.partition("/")
+    series = halves[2].where(halves[2] != "", "training")
+    return pd.DataFrame(
+        {
+            "source": "training",
+            "quantity": halves[0],
+            "series": series,
+            "step": long["step"].astype(int),
+            "value": long["value"],
+        }
+    )
+
+
+def _lines(path: Path) -> list[dict[str, float]]:
+    found = []
+    text = path.read_text(encoding="utf-8", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
+        try:  # a training under way may be in the middle of its last line
+            found.append({key: float(v) for key, v in json.loads(line).items()})
+        except (ValueError, TypeError, AttributeError) as error:
+            if not text.endswith("\n") and number == len(text.splitlines()):
+                break
+            raise GradlabError(
+                f"{path}, line {number}: not a line of metrics: {line:.60}"
+            ) from error
+    if found and any("step" not in line for line in found):
+        raise GradlabError(f"{path}: a line without a step; expected one in each")
+    return found
+
+
+def step_summary(folder: Path) -> pd.DataFrame | None:
+    """One row per probed step: the means over texts that matter most; None without."""
+    if not (folder / "probes.csv").is_file():
+        return None
+    table = read_table(folder / "probes.csv")
+    require_columns(table, PROBE_COLUMNS, str(folder / "probes.csv"))
+    known = table["metric"].isin(list(AT_STEPS)) & (table["statistic"] == "mean")
+    order = table.loc[known, "metric"].map(list(AT_STEPS).index)
+    table = table[known].assign(order=order)
+    table = table.sort_values(["order", "step"], kind="stable")
+    names = [f"{AT_STEPS[metric]} {probe}" for metric, probe in
+             zip(table["metric"], table["probe"], strict=True)]  # fmt: skip
+    wide = table.assign(name=names).pivot_table(
+        index="step", columns="name", values="value", sort=False
+    )
+    wide = wide.sort_index()
+    wide.columns = [str(name) for name in wide.columns]
+    wide.insert(0, "loss", [f"step {step}" for step in wide.index])
+    return wide.reset_index(drop=True)
+
+
+def read_probed_tokens(folder: Path) -> tuple[pd.DataFrame, dict[int, str]] | None:
+    """The chosen and rejected texts that a training followed, token by token.
+
+    Returns:
+      A tokens table whose "losses" are the steps, and the prompts by pair; None where
+      the run kept no tokens, lacks one of the two sets, or saved no tokenizer.
+
+    Raises:
+      GradlabError: tables that a training doesn't write.
+    """
+    path, texts = folder / "probe_tokens.parquet", folder / "probes" / "texts.json"
+    spelling = folder / "model" / "tokenizer.json"
+    if not (path.is_file() and texts.is_file() and spelling.is_file()):
+        return None
+    tokens = read_table(path)
+    require_columns(tokens, TOKEN_COLUMNS, str(path))
+    tokens = select(tokens, probe=SIDES)
+    kept = _texts(texts)
+    rows = [row for row in kept["chosen"] if row in kept["rejected"]]
+    if not rows or tokens.empty:
+        return None
+    spell = load_tokenizer(spelling)
+    numbers = {row: number for number, row in enumerate(rows)}
+    tokens = select(tokens, row=rows)
+    words = {
+        (side, row): spell.token_texts(kept[side][row]["response"])
+        for side in SIDES
+        for row in rows
+    }
+    places = zip(tokens["probe"], tokens["row"], tokens["position"], strict=True)
+    columns = {
+        "pair": [numbers[row] for row in tokens["row"]],
+        "side": tokens["probe"].astype(str),
+        "token": [words[side, row][position] for side, row, position in places],
+        "loss": "step " + tokens["step"].astype(str),
+    }
+    prompts = {
+        n: spell.decode(kept["chosen"][row]["prompt"]) for row, n in numbers.items()
+    }
+    return tokens.assign(**columns), prompts
+
+
+def _texts(path: Path) -> dict[str, dict[int, Any]]:
+    """Side -> row -> its ids."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            side: {int(text["row"]): text for text in found.get(side, ())}
+            for side in SIDES
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise GradlabError(f"{path}: not the texts of probes: {error}") from error
