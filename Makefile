@@ -7,6 +7,9 @@
 #   make docs       rewrite docs/losses/conventions.md from computed numbers
 #   make site       build the documentation into site/, to be opened from the disk
 #   make notebooks  run docs/notebooks/*.py again and keep what they print
+#   make dist       the wheel and the source archive, in dist
+#   make lock       requirements/lock.txt anew from pyproject.toml; needs uv
+#   make licences   rewrite docs/licences.md from the metadata of all dependencies
 #   make clean      remove what these commands made
 # WORKERS=n sets the number of processes that run the tests; 0: none but pytest's own.
 
@@ -18,7 +21,9 @@ STAMPS := $(VENV)/.installed
 # A file's tests share what its fixtures compile, so they stay in one process.
 PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-slow figures lint docs site notebooks clean
+UV ?= uv
+
+.PHONY: demo test test-slow figures lint docs site notebooks dist lock licences clean
 
 demo: $(STAMPS)/base
 	$(BIN)/gradlab compare --out runs/demo --overwrite
@@ -27,7 +32,8 @@ test: $(STAMPS)/test
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: $(STAMPS)/parity
-	$(BIN)/python -m pytest $(PARALLEL) -m "slow or parity"
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 \
+	    $(BIN)/python -m pytest $(PARALLEL) -m "slow or parity"
 
 figures: $(STAMPS)/base
 	$(BIN)/python -m figures
@@ -45,6 +51,22 @@ site: $(STAMPS)/docs
 
 notebooks: $(STAMPS)/docs
 	$(BIN)/python -m docs.execute
+
+dist: $(STAMPS)/test
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
+# Versions that the file names stay; UPGRADE=--upgrade takes the newest.
+lock:
+	$(UV) pip compile --quiet --extra test --extra parity $(UPGRADE) \
+	    --constraint requirements/torch.txt --no-emit-package torch \
+	    --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	    --generate-hashes --no-annotate --custom-compile-command "make lock" \
+	    pyproject.toml --output-file requirements/lock.txt
+
+licences: $(STAMPS)/parity
+	$(BIN)/pip install --quiet -e '.[hub,tensorboard,wandb,trackio]'
+	$(BIN)/python tools/licences.py
 
 clean:
 	rm -rf $(VENV) runs build dist site .pytest_cache .ruff_cache .hypothesis
@@ -65,8 +87,8 @@ $(STAMPS)/docs: $(STAMPS)/base
 	$(BIN)/pip install --quiet -e '.[docs]'
 	touch $@
 
-# torch first, and its CPU build where pip finds one: see CONTRIBUTING.
+# torch first: requirements/torch.txt says why.
 $(STAMPS)/parity: $(STAMPS)/test
-	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet -r requirements/torch.txt
 	$(BIN)/pip install --quiet -e '.[parity,docs]'
 	touch $@

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -58,8 +59,8 @@ def run(
         manifest names them, so that its table doesn't count as that of the code.
 
     Raises:
-      GradlabError: unknown study or size, a study that takes no further losses, or a
-        folder that can't be written.
+      GradlabError: unknown study or size, a study that takes no further losses or no
+        data, or a folder that can't be written.
     """
     if name not in STUDIES:
         near = difflib.get_close_matches(name, STUDIES, n=1)
@@ -72,6 +73,8 @@ def run(
     config = settings()
     if losses and not hasattr(config, "extra_losses"):
         raise GradlabError(f"the study {name} takes no further losses")
+    if data is not None and "data" not in signature(study.run).parameters:
+        raise GradlabError(f"the study {name} takes no data folder")
     if losses:
         config = replace(config, extra_losses=tuple(losses))
     started, load, commit = time.monotonic(), os.getloadavg(), code_commit()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gradlab.gradients.token import token_weights as token_weights
     from gradlab.losses import LOSSES as LOSSES
     from gradlab.losses import example_pair as example_pair
+    from gradlab.losses import plain as plain
     from gradlab.losses import weighted_sum as weighted_sum
     from gradlab.types import PairLogps as PairLogps
     from gradlab.types import PairWeights as PairWeights
@@ -33,6 +34,7 @@ _HOME = {
     "TokenStats": "gradlab.types",
     "example_pair": "gradlab.losses",
     "logit_gradient_norm": "gradlab.gradients",
+    "plain": "gradlab.losses",
     "predicted_drift": "gradlab.gradients",
     "realised_drift": "gradlab.gradients",
     "side_gradients": "gradlab.gradients",

@@ -1,8 +1,10 @@
 """The command line. Only settings are loaded here; a command loads what it needs."""
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Union
@@ -11,6 +13,8 @@ import tyro
 
 from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.comparison.config import CompareConfig
+from gradlab.disk import FULL, reason
+from gradlab.doctor.config import DoctorConfig
 from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
 from gradlab.length.config import LengthConfig
@@ -33,6 +37,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "table": (TableConfig, "gradlab.paper.command:table"),
     "losses": (LossesConfig, "gradlab.commands.catalogue:losses"),
     "cite": (CiteConfig, "gradlab.commands.catalogue:cite"),
+    "doctor": (DoctorConfig, "gradlab.doctor.command:doctor"),
 }
 
 DESCRIPTION = """What a preference loss does to a language model, token by token.
@@ -48,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: of the command line, without the program's name.
 
     Returns:
-      Exit status: 0; 2 for refused input, with one message on stderr; 130 when
-      interrupted.
+      Exit status: 0; 1 when `gradlab doctor` finds a fault; 2 for refused input, with
+      one message on stderr, or a full disk; 130 when interrupted, 143 when terminated.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     _keep_compiled()
@@ -60,25 +65,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description=DESCRIPTION,
             args=arguments,
         )
-        _carry_out(settings)
+        with _terminable():
+            found = _carry_out(settings)
+        return found if isinstance(found, int) else 0
     except GradlabError as error:
         print(f"gradlab: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("gradlab: interrupted; no result was written", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        how = "terminated" if isinstance(stop, _Terminated) else "interrupted"
+        print(f"gradlab: {how}; nothing unfinished was left behind", file=sys.stderr)
+        return 143 if isinstance(stop, _Terminated) else 130
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        where = f"{error.filename}: " if error.filename else "a file can't be written: "
+        print(f"gradlab: {where}{reason(error)}", file=sys.stderr)
+        return 2
     return 0
 
 
-def _carry_out(settings: Any) -> None:
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, from a scheduler say: like Ctrl-C, everything begun is cleared away."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM raises, unless whoever called `main` does something about it."""
+
+    def terminate(number: int, frame: Any) -> None:
+        raise _Terminated
+
+    try:
+        ours = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        if ours:
+            signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # signals reach the main thread only
+        ours = False
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _carry_out(settings: Any) -> Any:
     target = next(t for kind, t in COMMANDS.values() if type(settings) is kind)
     module, function = target.split(":")
     # A user's own loss, my_module:my_loss, is looked for in the current folder too.
     sys.path.insert(0, "")
     try:
-        getattr(import_module(module), function)(settings)
+        return getattr(import_module(module), function)(settings)
     finally:
         sys.path.remove("")
 

@@ -50,7 +50,7 @@ def test_tokens_table_is_tidy(run):
     assert not tokens.duplicated(keys).any()
     columns = (
         "pair row side position token_id token region logp ref_logp entropy max_logp "
-        "loss weight logit_grad_norm"
+        "log_sum_sq loss weight logit_grad_norm"
     )
     assert list(tokens.columns) == columns.split()
     assert tokens["loss"].nunique() == 4
@@ -61,6 +61,21 @@ def test_tokens_table_is_tidy(run):
     assert (tokens["max_logp"] >= tokens["logp"]).all()
     assert np.isfinite(tokens.select_dtypes("number")).all().all()
     np.testing.assert_array_equal(tokens["logp"], tokens["ref_logp"])
+
+
+def test_a_table_of_tokens_can_be_read_back(run, tmp_path, capsys):
+    again = tmp_path / "again"
+    known = ["--logps", str(run / "tokens.parquet"), "--losses", "dpop(lam=5),mle,wpo"]
+    assert main(["compare", *known, "--out", str(again)]) == 0
+    here, there = (pd.read_parquet(f / "tokens.parquet") for f in (run, again))
+    assert list(here.columns) == list(there.columns)
+    for loss in ("dpop(lam=5)", "mle"):
+        one, other = (t[t["loss"] == loss].drop(columns="loss") for t in (here, there))
+        other = other.reset_index(drop=True)
+        pd.testing.assert_frame_equal(
+            one.reset_index(drop=True), other, check_categorical=False
+        )
+    capsys.readouterr()
 
 
 def test_weights_of_the_table_are_those_of_the_losses(run):
@@ -124,6 +139,7 @@ def test_a_refused_run_leaves_nothing_behind(tmp_path, capsys):
         (["--losses", ","], "names no loss"),
         (["--losses", "dpo(bta=1)"], "no hyperparameter 'bta'; expected beta"),
         (["--losses", "no_module:f"], "can't import the loss 'no_module:f'"),
+        (["--seed", "-1"], "--seed is -1; expected 0 to 4294967295"),
         (["--batch-size", "0"], "--batch-size is 0; expected at least 1"),
         (["--limit", "0"], "--limit is 0; expected at least 1"),
         (["--max-length", "1"], "--max-length is 1; expected 2 to"),

@@ -55,7 +55,7 @@ WAYS = {
     "without_response_head": Way(response_head=False),
     "without_bucketing": Way(bucketing=False),
     "plain": Way(False, False, False),
-    SAVING: Way(parts=4, remat=True),
+    SAVING: Way(parts=8, remat=True),
 }
 
 

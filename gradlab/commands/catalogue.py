@@ -63,7 +63,9 @@ def _entries(names: Sequence[str]) -> Iterator[str]:
 def _of_run(folder: Path) -> Iterator[str]:
     """The losses that a manifest names, the measures of its summary, and gradlab."""
     manifest = read_manifest(folder / "manifest.json")
-    words = re.findall(r"[a-z_0-9]+", " ".join(manifest.get("losses") or ()))
+    # A comparison has several losses, a training run one.
+    labels = f"{manifest.get('losses') or ''} {manifest.get('loss') or ''}"
+    words = re.findall(r"[a-z_0-9]+", labels)
     for name in (word for word in words if word in LOSSES):
         yield bibtex([name])
     if (folder / "summary.csv").is_file():

@@ -11,23 +11,17 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from gradlab.comparison.config import CompareConfig
-from gradlab.comparison.frames import regions_of, summary_frame, token_frame, with_loss
+from gradlab.comparison.frames import summary_frame, with_loss
 from gradlab.comparison.printing import summary_table
+from gradlab.comparison.sources import Source, read_source
 from gradlab.comparison.weighing import LossWeights, weigh
-from gradlab.inputs.choices import (
-    check_pair,
-    chosen_losses,
-    output_folder,
-)
-from gradlab.inputs.loading import load_inputs, score_inputs
-from gradlab.inputs.reporting import prompt_frame, report, run_manifest
-from gradlab.inputs.scored import ScoredPairs
+from gradlab.inputs.choices import check_pair, output_folder
+from gradlab.inputs.reporting import report, run_manifest
 from gradlab.plotting import comparison_figures, example_pair, save_figure
+from gradlab.plotting.pairs import FIGURE_PAIRS
 from gradlab.report import add_report, drop_report
 from gradlab.tables import stage, write_manifest, write_table
 
-# The penalty curves need a scatter of many tokens, not all of them.
-FIGURE_PAIRS = 200
 FILES = ("tokens.parquet", "summary.csv", "prompts.parquet", "manifest.json")
 
 
@@ -50,31 +44,29 @@ def compare(config: CompareConfig) -> Outcome:
     Raises:
       GradlabError: any refused input; the folder is then as it was.
     """
+    with output_folder(config, "compare") as folder:
+        return _compare(config, folder)
+
+
+def _compare(config: CompareConfig, folder: Path) -> Outcome:
     started = time.monotonic()
     console = Console(stderr=True)
-    losses = chosen_losses(config.losses)
-    folder = output_folder(config, "compare")
-    inputs = load_inputs(config, console)
-    scored = score_inputs(inputs, losses, console)
-    weighed = weigh(scored, losses, seed=config.seed)
-    regions = regions_of(scored)
-    summary = summary_frame(scored, regions, weighed)
-    tokens = token_frame(scored, regions, inputs.tokenizer.token_texts)
+    source = read_source(config, console)
+    weighed = weigh(source.scored, source.losses, seed=config.seed)
+    summary = summary_frame(source.scored, source.regions, weighed)
     with stage(folder) as partial:
-        shown = _write_tokens(
-            partial / "tokens.parquet", tokens, scored, weighed, config
-        )
+        shown = _write_tokens(partial / "tokens.parquet", source, weighed, config)
         write_table(summary, partial / "summary.csv")
-        write_table(prompt_frame(inputs), partial / "prompts.parquet")
+        write_table(source.prompts, partial / "prompts.parquet")
         figures = comparison_figures(shown, summary, pair=config.pair)
         for name, figure in figures.items():
             save_figure(figure, partial / name)
         manifest = run_manifest(
             config,
-            inputs,
-            losses,
+            source.origin,
+            source.losses,
             command="gradlab compare",
-            dtype="float32 scores, float64 weights",
+            dtype=source.dtype,
             seconds=time.monotonic() - started,
         )
         write_manifest(manifest, partial / "manifest.json")
@@ -87,8 +79,7 @@ def compare(config: CompareConfig) -> Outcome:
 
 def _write_tokens(
     path: Path,
-    tokens: pd.DataFrame,
-    scored: ScoredPairs,
+    source: Source,
     weighed: Sequence[LossWeights],
     config: CompareConfig,
 ) -> pd.DataFrame:
@@ -96,6 +87,7 @@ def _write_tokens(
 
     One row group per loss: memory stays that of one loss however many there are.
     """
+    tokens, scored = source.tokens, source.scored
     labels = [weights.loss.label for weights in weighed]
     first = with_loss(tokens, scored, weighed[0], labels)
     check_pair(config.pair, len(scored.rows))

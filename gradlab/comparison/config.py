@@ -1,6 +1,7 @@
 """Settings of `gradlab compare`. No jax here: the command line's help reads them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from gradlab.inputs.config import TokenConfig
 
@@ -23,3 +24,11 @@ class CompareConfig(TokenConfig):
     losses: str = DEFAULT_LOSSES
     """Comma-separated names, settings, sums, your own functions, or "all": dpo,
     dpop(lam=5), dpo+0.5*exmate, my_package.my_module:my_loss."""
+
+    logps: Path | None = None
+    """Token log-probabilities that are known already, instead of a model and data: a
+    .parquet, .jsonl or .csv file (docs/bridges.md), tokens.parquet of an earlier run,
+    or probe_tokens.parquet of a training run."""
+
+    step: int | None = None
+    """Of probe_tokens.parquet: the step that is read. Default: the last one."""

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab.comparison.weighing import LossWeights
+from gradlab.errors import GradlabError
 from gradlab.inputs.scored import SIDES, ScoredPairs
 from gradlab.measures import REGIONS, PairRegions, pair_regions
 
@@ -13,17 +14,22 @@ TokenTexts = Callable[[Sequence[int]], list[str]]
 
 
 def regions_of(scored: ScoredPairs) -> list[PairRegions]:
-    """The partition of every pair at its first difference."""
-    return [
-        pair_regions(one[one_mask], two[two_mask])
-        for one, one_mask, two, two_mask in zip(
-            scored.chosen.ids,
-            scored.chosen.mask,
-            scored.rejected.ids,
-            scored.rejected.mask,
-            strict=True,
+    """The partition of every pair at its first difference.
+
+    Raises:
+      GradlabError: the responses of a pair are the same.
+    """
+    found = []
+    for number, row in enumerate(scored.rows):
+        one, two = (
+            side.ids[number][side.mask[number]]
+            for side in (scored.chosen, scored.rejected)
         )
-    ]
+        try:
+            found.append(pair_regions(one, two))
+        except GradlabError as error:
+            raise GradlabError(f"pair {number} (row {row}): {error}") from error
+    return found
 
 
 def _side_frame(
@@ -49,6 +55,7 @@ def _side_frame(
             "ref_logp": arrays.ref_logps[mask],
             "entropy": arrays.entropy[mask],
             "max_logp": arrays.max_logp[mask],
+            "log_sum_sq": arrays.log_sum_sq[mask],
         }
     )
 
@@ -71,7 +78,7 @@ def token_frame(
 
     Returns:
       One row per pair, side and position: pair, row, side, position, token_id, token,
-      region, logp, ref_logp, entropy, max_logp (nats).
+      region, logp, ref_logp, entropy, max_logp, log_sum_sq (nats).
     """
     sides = [_side_frame(scored, side, regions, texts) for side in SIDES]
     return pd.concat(sides, ignore_index=True).astype({"token": "category"})

@@ -16,9 +16,17 @@ from gradlab.data.badrows import BadRowLog, OnBadRow, RowError
 from gradlab.data.boundary import answer_start, shared_length
 from gradlab.data.encoding import Tokenizer
 from gradlab.data.fields import MAX_CHARS, Message, check_messages, check_text
-from gradlab.data.sources import Row, file_digest, jsonl_rows, open_kind, require_object
+from gradlab.data.sources import (
+    Row,
+    file_digest,
+    jsonl_rows,
+    open_kind,
+    parquet_rows,
+)
 from gradlab.data.tokenized import TokenizedPair
 from gradlab.errors import DataError
+
+COLUMNS = ("prompt", "completion", "messages", "text", "chosen")
 
 
 @dataclass(frozen=True)
@@ -101,14 +109,7 @@ def _rows(source: str | Path, kind: str) -> Iterator[Row]:
     if kind == "jsonl":
         yield from jsonl_rows(source, max_line_bytes=12 * MAX_CHARS)
         return
-    import pyarrow.parquet
-
-    with pyarrow.parquet.ParquetFile(source) as file:
-        number = 0
-        for batch in file.iter_batches(batch_size=256):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, require_object(row)
+    yield from parquet_rows(source, COLUMNS)
 
 
 @dataclass(frozen=True)

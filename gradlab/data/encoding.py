@@ -60,8 +60,7 @@ class Tokenizer:
         """The ids of several texts without BOS, on all processor cores."""
         for text in texts:
             _require_utf8(text)
-        encoded = self.inner.encode_batch(list(texts), add_special_tokens=False)
-        return [encoding.ids for encoding in encoded]
+        return encoded(self.inner, texts, source=self.source)
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
         """The text of ids; malformed UTF-8 becomes U+FFFD."""
@@ -121,6 +120,33 @@ class Tokenizer:
                     f"{self.source}: id {token} at position {place}: expected 0 to"
                     f" {self._highest_id}."
                 )
+
+
+def encoded(
+    inner: tokenizers.Tokenizer,
+    texts: Sequence[str],
+    *,
+    special: bool = False,
+    source: str = "tokenizer",
+) -> list[list[int]]:
+    """The ids of several texts.
+
+    Args:
+      inner: the tokenizer of the package.
+      texts: that UTF-8 can encode.
+      special: add what its post-processor adds.
+      source: the folder, for messages.
+
+    Raises:
+      DataError: the tokenizer fails; a file can ask for what its vocabulary lacks.
+    """
+    try:
+        found = inner.encode_batch(list(texts), add_special_tokens=special)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the package raises bare Exception, and panics
+        raise DataError(f"{source}: the tokenizer fails on a text: {error}") from error
+    return [encoding.ids for encoding in found]
 
 
 def _require_utf8(text: str) -> None:

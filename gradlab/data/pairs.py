@@ -175,7 +175,7 @@ def _rows(source: Any, kind: str, max_chars: int) -> Iterator[Row]:
     if kind == "hub":
         return hub_rows(source)
     if kind == "parquet":
-        return parquet_rows(source)
+        return parquet_rows(source, COLUMNS, needs=COLUMNS[1:])
     # A character takes at most 6 bytes as a JSON escape (12 beyond the BMP).
     return jsonl_rows(source, max_line_bytes=12 * len(COLUMNS) * max_chars + (1 << 20))
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -174,8 +174,15 @@ def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def parquet_rows(path: str | Path) -> Iterator[Row]:
-    """The rows of a Parquet file, restricted to prompt, chosen and rejected.
+def parquet_rows(
+    path: str | Path, columns: Sequence[str], needs: Sequence[str] = ()
+) -> Iterator[Row]:
+    """The rows of a Parquet file.
+
+    Args:
+      path: the file.
+      columns: those that are read, as far as they are there.
+      needs: columns without which nothing is read.
 
     Yields:
       Row number from 1, and the row or a RowError.
@@ -189,14 +196,14 @@ def parquet_rows(path: str | Path) -> Iterator[Row]:
         ) from error
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            names = [name for name in COLUMNS if name in file.schema_arrow.names]
-            _require_columns(path, names, file.schema_arrow.names)
+            names = [name for name in columns if name in file.schema_arrow.names]
+            _require_columns(path, needs, file.schema_arrow.names)
             number = 0
             for batch in file.iter_batches(batch_size=256, columns=names):
                 for row in range(batch.num_rows):
                     number += 1
                     yield number, _parquet_row(batch, row)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         message = (
             str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         )
@@ -210,8 +217,8 @@ def _parquet_row(batch: Any, row: int) -> dict[str, Any] | RowError:
         return RowError("not UTF-8", "found other bytes in a string, expected UTF-8")
 
 
-def _require_columns(source: object, names: list[str], found: list[str]) -> None:
-    missing = [name for name in COLUMNS[1:] if name not in names]
+def _require_columns(source: object, needs: Sequence[str], found: list[str]) -> None:
+    missing = [name for name in needs if name not in found]
     if missing:
         raise DataError(
             f"{source}: column {' and '.join(missing)} missing: found"

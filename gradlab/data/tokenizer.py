@@ -13,6 +13,8 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from gradlab.data.encoding import Tokenizer as Tokenizer
+from gradlab.data.encoding import encoded
+from gradlab.disk import read_object
 from gradlab.errors import DataError
 
 BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
@@ -60,7 +62,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         bos_id=ids["bos_token"],
         eos_id=ids["eos_token"],
         pad_id=ids["pad_token"],
-        adds_bos=_adds_bos(inner, config, ids["bos_token"]),
+        adds_bos=_adds_bos(inner, config, ids["bos_token"], str(folder)),
         chat_template=_chat_template(path, config),
         special_tokens=texts,
         source=str(folder),
@@ -80,7 +82,8 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
     """
     folder, source = Path(folder), Path(tokenizer.source)
     source = source.parent if source.is_file() else source
-    tokenizer.inner.save(str(folder / "tokenizer.json"))
+    text = tokenizer.inner.to_str(pretty=True)
+    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
     for name in BESIDE:
         if (source / name).is_file():
             shutil.copy(source / name, folder / name)
@@ -94,15 +97,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_bytes())
-    except (ValueError, RecursionError, OSError) as error:
-        raise DataError(f"{path}: not JSON: {error}.") from error
-    if not isinstance(found, dict):
-        raise DataError(f"{path}: found {type(found).__name__}, expected an object.")
-    return found
+    return read_object(path, DataError) if path.exists() else {}
 
 
 def _read_inner(path: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:
@@ -110,7 +105,9 @@ def _read_inner(path: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:
     if file.is_file():
         try:
             return tokenizers.Tokenizer.from_file(str(file))
-        except Exception as error:  # the package raises bare Exception
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # the package raises bare Exception, and panics
             raise DataError(f"{file}: not a usable tokenizer: {error}.") from error
     vocabulary, merges = path / "vocab.json", path / "merges.txt"
     if not (vocabulary.is_file() and merges.is_file()):
@@ -159,7 +156,10 @@ def _special_id(
     path: Path, inner: tokenizers.Tokenizer, name: str, texts: dict[str, str]
 ) -> int | None:
     if name in texts:
-        token = inner.token_to_id(texts[name])
+        try:
+            token = inner.token_to_id(texts[name])
+        except UnicodeEncodeError:  # a lone surrogate
+            token = None
         if token is None and name != "pad_token":
             raise DataError(
                 f"{path}: {name} is {texts[name]!r}, which is not in the vocabulary."
@@ -168,19 +168,21 @@ def _special_id(
     for file in ("generation_config.json", "config.json"):
         token = _read_json(path / file).get(f"{name}_id")
         token = token[0] if isinstance(token, list) and token else token
-        if isinstance(token, int) and inner.id_to_token(max(token, 0)) is not None:
+        if not isinstance(token, int) or isinstance(token, bool) or token >= 2**32:
+            continue
+        if inner.id_to_token(max(token, 0)) is not None:
             return token if token >= 0 else None
     return None
 
 
 def _adds_bos(
-    inner: tokenizers.Tokenizer, config: dict[str, Any], bos_id: int | None
+    inner: tokenizers.Tokenizer, config: dict[str, Any], bos_id: int | None, source: str
 ) -> bool:
     if bos_id is None:
         return False
     if isinstance(config.get("add_bos_token"), bool):
         return config["add_bos_token"]
-    return inner.encode("", add_special_tokens=True).ids[:1] == [bos_id]
+    return encoded(inner, [""], special=True, source=source)[0][:1] == [bos_id]
 
 
 def _chat_template(path: Path, config: dict[str, Any]) -> str | None:
@@ -192,8 +194,8 @@ def _chat_template(path: Path, config: dict[str, Any]) -> str | None:
             raise DataError(f"{file}: can't be read: {error}.") from error
     found = config.get("chat_template")
     if isinstance(found, list):  # several named templates
-        named = {t.get("name"): t.get("template") for t in found if isinstance(t, dict)}
-        found = named.get("default")
+        named = [t for t in found if isinstance(t, dict) and t.get("name") == "default"]
+        found = named[-1].get("template") if named else None
     if found is not None and not isinstance(found, str):
         raise DataError(f"{path}: chat_template: expected a string.")
     return found

@@ -42,11 +42,11 @@ from gradlab.inputs.progress import counting
 from gradlab.inputs.reporting import prompt_frame, report, run_manifest
 from gradlab.inputs.scored import SIDES, ScoredPairs
 from gradlab.plotting import drift_figures, save_figure, waterfall_tokens
+from gradlab.plotting.pairs import FIGURE_PAIRS
 from gradlab.report import add_report, drop_report
 from gradlab.tables import stage, write_manifest, write_table
 from gradlab.types import Params
 
-FIGURE_PAIRS = 200  # the scatter needs many tokens, not all of them
 FILES = (
     "tokens.parquet", "pairs.csv", "summary.csv", "gram.parquet", "prompts.parquet",
     "manifest.json",
@@ -74,11 +74,15 @@ def drift(config: DriftConfig) -> Outcome:
     Raises:
       GradlabError: any refused input; the folder is then as it was.
     """
+    with output_folder(config, "drift") as folder:
+        return _drift(config, folder)
+
+
+def _drift(config: DriftConfig, folder: Path) -> Outcome:
     started = time.monotonic()
     console = Console(stderr=True)
     losses = chosen_losses(config.losses)
     build_optimiser(config)  # refused before anything is loaded
-    folder = output_folder(config, "drift")
     with _precision(config):
         inputs = load_inputs(config, console)
         check_pair(config.pair, len(inputs.pairs))

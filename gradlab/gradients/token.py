@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from gradlab.losses.checks import check_shapes, check_values
 from gradlab.losses.resolve import resolve
+from gradlab.losses.terms import upcast
 from gradlab.types import Array, LossFn, PairLogps, PairWeights
 
 
@@ -31,7 +32,8 @@ def token_weights(loss: str | LossFn, pairs: PairLogps, **hyper: Any) -> PairWei
       **hyper: the loss's hyperparameters.
 
     Returns:
-      `PairWeights`, in loss per nat. Negative: a gradient step raises the token.
+      `PairWeights`, in loss per nat, of at least float32: float16 holds no weight above
+      65,504. Negative: a gradient step raises the token.
 
     Raises:
       LossInputError: unknown loss or hyperparameter, missing field, unequal shapes,
@@ -60,7 +62,7 @@ def value_and_token_weights(
         return jnp.sum(values), values
 
     grads, values = jax.grad(total, argnums=(0, 1), has_aux=True)(
-        jnp.asarray(pairs.chosen), jnp.asarray(pairs.rejected)
+        upcast(pairs.chosen), upcast(pairs.rejected)
     )
     return values, PairWeights(*grads)
 

@@ -1,7 +1,11 @@
 """What the user chose by name: the losses, and the folder for the results."""
 
+import contextlib
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
+from gradlab.disk import LOCK, is_content, locked, only_writer
 from gradlab.errors import GradlabError
 from gradlab.inputs.config import InputConfig
 from gradlab.losses import LOSSES, BoundLoss, resolve
@@ -33,26 +37,45 @@ def loss_settings(loss: BoundLoss) -> dict:
     return {k: v for k, v in (defaults | loss.hyper).items() if not callable(v)}
 
 
-def output_folder(config: InputConfig, command: str) -> Path:
-    """Where the results go; an earlier result is replaced only on request.
+@contextlib.contextmanager
+def output_folder(config: InputConfig, command: str) -> Iterator[Path]:
+    """Where the results go: held for this process, and removed again if it stays empty.
+
+    An earlier result is replaced only on request.
 
     Raises:
-      GradlabError: the folder holds files and `overwrite` isn't set.
+      GradlabError: the folder holds files and `overwrite` isn't set, can't be written,
+        or another process writes into it.
     """
-    if config.out is None:
-        return free_folder(command)
-    if config.out.is_dir() and any(config.out.iterdir()) and not config.overwrite:
-        raise GradlabError(
-            f"--out {config.out} holds files already; expected a new or empty folder "
-            "(--overwrite replaces an earlier run)"
-        )
-    return config.out
+    with held_folder(config.out, command) as folder:
+        if not config.overwrite and any(map(is_content, folder.iterdir())):
+            raise GradlabError(
+                f"--out {folder} holds files already; expected a new or empty folder "
+                "(--overwrite replaces an earlier run)"
+            )
+        yield folder
 
 
-def free_folder(command: str) -> Path:
-    """The next runs/COMMAND-N that isn't there."""
-    numbered = (Path("runs") / f"{command}-{number}" for number in range(1, 10**6))
-    return next(folder for folder in numbered if not folder.exists())
+@contextlib.contextmanager
+def held_folder(out: Path | None, command: str) -> Iterator[Path]:
+    """A folder that this process alone writes into; by default the next runs/COMMAND-N.
+
+    Raises:
+      GradlabError: it can't be written, or another process writes into it.
+    """
+    if out is not None:
+        with only_writer(out):
+            yield out
+        return
+    for number in itertools.count(1):
+        folder = Path("runs") / f"{command}-{number}"
+        if folder.exists():
+            continue
+        with locked(folder / LOCK) as held:
+            # Another process may have taken the number in this moment.
+            if held and not any(map(is_content, folder.iterdir())):
+                yield folder
+                return
 
 
 def check_pair(pair: int | None, count: int) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from gradlab.errors import GradlabError
+
 
 @dataclass(frozen=True)
 class InputConfig:
@@ -50,6 +52,16 @@ class InputConfig:
 
     seed: int = 0
     """Of the embedded problems and of random draws inside losses (SamPO)."""
+
+
+def check_seed(seed: int) -> None:
+    """Refuses a seed that numpy (below 0) or jax (64 bits and more) doesn't take.
+
+    Raises:
+      GradlabError: it is out of range.
+    """
+    if not 0 <= seed < 2**32:
+        raise GradlabError(f"--seed is {seed}; expected 0 to {2**32 - 1}")
 
 
 @dataclass(frozen=True)

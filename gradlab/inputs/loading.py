@@ -18,7 +18,7 @@ from gradlab.data import (
 )
 from gradlab.data.embedded import embedded_model_folder
 from gradlab.errors import GradlabError
-from gradlab.inputs.config import InputConfig
+from gradlab.inputs.config import InputConfig, check_seed
 from gradlab.inputs.progress import counting, say
 from gradlab.inputs.scored import ScoredPairs
 from gradlab.inputs.scoring import Scorer, passes, score_pairs
@@ -53,17 +53,25 @@ class Inputs:
     reference_name: str
 
 
-def load_inputs(config: InputConfig, console: Console) -> Inputs:
+def load_inputs(
+    config: InputConfig, console: Console, rows: PairFile | None = None
+) -> Inputs:
     """Load what the settings name; what was left out is printed and kept as notes.
+
+    Args:
+      config: the settings.
+      console: told what was left out.
+      rows: pairs that are read already, in place of those that the settings name.
 
     Raises:
       GradlabError: a setting, a model folder, a tokenizer or a row of the data.
     """
+    check_seed(config.seed)
     for option, value in (("batch-size", config.batch_size), ("limit", config.limit)):
         if value is not None and value < 1:
             raise GradlabError(f"--{option} is {value}; expected at least 1")
     # Pairs first: they are refused in a second, before any weights are read.
-    rows = _read(config)
+    rows = _read(config) if rows is None else rows
     policy_name = config.model or "embedded"
     tokenizer, policy = _load(config.model or str(embedded_model_folder()), config)
     reference = None

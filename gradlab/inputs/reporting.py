@@ -1,7 +1,8 @@
 """How every command ends: a manifest, a table on the screen, the list of files."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from pathlib import Path
+from typing import Protocol
 
 import jax
 import pandas as pd
@@ -17,9 +18,38 @@ from gradlab.tables import build_manifest
 TABLE_WIDTH = 120  # columns that the tables need where losses have usual names
 
 
+class Provenance(Protocol):
+    """What a manifest says of the inputs; see `gradlab.inputs.loading.Inputs`."""
+
+    @property
+    def pairs(self) -> Sized:
+        """The pairs."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the data."""
+        ...
+
+    @property
+    def notes(self) -> list[str]:
+        """What was cut, merged or left out."""
+        ...
+
+    @property
+    def policy_name(self) -> str:
+        """The model under study."""
+        ...
+
+    @property
+    def reference_name(self) -> str:
+        """The reference."""
+        ...
+
+
 def run_manifest(
     config: InputConfig,
-    inputs: Inputs,
+    inputs: Provenance,
     losses: Sequence[BoundLoss],
     *,
     command: str,

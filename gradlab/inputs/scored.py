@@ -45,12 +45,14 @@ class ScoredPairs:
       rows: [N] the pairs' rows in their source, from 1.
       kl_logratios: [N] summed log-ratios of each prompt with the next pair's chosen
         response, for losses that estimate a KL (KTO); None if not scored.
+      unknown: statistics that nobody computed; their arrays hold NaN.
     """
 
     chosen: ScoredSide
     rejected: ScoredSide
     rows: np.ndarray
     kl_logratios: np.ndarray | None = None
+    unknown: frozenset[str] = frozenset()
 
     def logps(self, *, seed: int = 0) -> PairLogps:
         """The pairs as losses take them, in float64 where that is enabled.
@@ -67,8 +69,10 @@ class ScoredPairs:
         ):
             fields[name] = jnp.asarray(side.logps, dtype)
             fields[f"{name}_mask"] = jnp.asarray(side.mask)
-            fields[f"ref_{name}"] = jnp.asarray(side.ref_logps, dtype)
-            fields[f"{name}_logsumsq"] = jnp.asarray(side.log_sum_sq, dtype)
+            if "ref_logps" not in self.unknown:
+                fields[f"ref_{name}"] = jnp.asarray(side.ref_logps, dtype)
+            if "log_sum_sq" not in self.unknown:
+                fields[f"{name}_logsumsq"] = jnp.asarray(side.log_sum_sq, dtype)
             fields[f"{name}_keep"] = jnp.asarray(kept, dtype)
         if self.kl_logratios is not None:
             fields["kl_logratios"] = jnp.asarray(self.kl_logratios, dtype)

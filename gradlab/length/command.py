@@ -42,13 +42,17 @@ def length(config: LengthConfig) -> Outcome:
     Raises:
       GradlabError: any refused input; the folder is then as it was.
     """
+    with output_folder(config, "length") as folder:
+        return _length(config, folder)
+
+
+def _length(config: LengthConfig, folder: Path) -> Outcome:
     started = time.monotonic()
     console = Console(stderr=True)
     for option, value in (("padding", config.padding), ("draws", config.draws)):
         if value < 1:
             raise GradlabError(f"--{option} is {value}; expected at least 1")
     losses = chosen_losses(config.losses)
-    folder = output_folder(config, "length")
     inputs = load_inputs(config, console)
     scored = score_inputs(inputs, losses, console)
     weighed = weigh(scored, losses, seed=config.seed)

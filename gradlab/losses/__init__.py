@@ -44,6 +44,8 @@ from gradlab.losses.likelihood import mle as mle
 from gradlab.losses.likelihood import sft as sft
 from gradlab.losses.likelihood import unlikelihood_sequence as unlikelihood_sequence
 from gradlab.losses.likelihood import unlikelihood_token as unlikelihood_token
+from gradlab.losses.plain import plain as plain
+from gradlab.losses.plain import takes_sums as takes_sums
 from gradlab.losses.preserving import dpop as dpop
 from gradlab.losses.preserving import dpop_inside_nobeta as dpop_inside_nobeta
 from gradlab.losses.preserving import dpop_outside as dpop_outside

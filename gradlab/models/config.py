@@ -59,7 +59,7 @@ class DecoderConfig:
     attention_bias: bool = False
     mlp_bias: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuses values that do not fit."""
         for name in _COUNTS:
             self._require(name, _is_count(getattr(self, name)), "a positive integer")

@@ -15,6 +15,7 @@ import numpy as np
 from gradlab.errors import CheckpointError, MissingExtraError
 from gradlab.models.config import DecoderConfig
 from gradlab.models.functional import LanguageModel, language_model
+from gradlab.models.gguf_header import check_header
 from gradlab.models.llama_config import config_from_fields
 from gradlab.models.llama_layout import StoredTensor, assemble
 from gradlab.types import Params
@@ -87,6 +88,7 @@ def _open(path: Path) -> tuple[Any, Callable[..., np.ndarray]]:
         raise MissingExtraError(
             f"{path}: reading GGUF needs the gguf package; run: pip install gguf"
         ) from None
+    check_header(path)
     try:
         return GGUFReader(path), dequantize
     except Exception as error:  # the parser meets untrusted bytes with any exception
@@ -94,7 +96,10 @@ def _open(path: Path) -> tuple[Any, Callable[..., np.ndarray]]:
 
 
 def _config(reader: Any, stored: Mapping[str, StoredTensor], source: str):
-    metadata = {name: field.contents() for name, field in reader.fields.items()}
+    try:
+        metadata = {name: field.contents() for name, field in reader.fields.items()}
+    except Exception as error:  # text that is none, say
+        raise CheckpointError(f"{source}: metadata can't be read: {error}") from error
     architecture = metadata.get("general.architecture")
     if architecture != "llama":
         raise CheckpointError(
@@ -109,7 +114,8 @@ def _config(reader: Any, stored: Mapping[str, StoredTensor], source: str):
     for name in ("rms_norm_eps", "rope_theta"):
         if isinstance(fields[name], float):
             # Stored as float32: 9.999999747e-06 stands for 1e-05.
-            fields[name] = float(str(np.float32(fields[name])))
+            with np.errstate(over="ignore"):  # infinite, and refused
+                fields[name] = float(str(np.float32(fields[name])))
     embedding = stored.get("model.embed_tokens.weight")
     if embedding is None or len(embedding.shape) != 2:
         raise CheckpointError(f"{source}: no matrix token_embd.weight")

@@ -7,6 +7,7 @@ A folder holds `config.json` and `model.safetensors`, or shards listed in
 import json
 import os
 import re
+import reprlib
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from gradlab.disk import read_object
 from gradlab.errors import CheckpointError, GradlabError, MissingExtraError
 from gradlab.models.config import DecoderConfig
 from gradlab.models.functional import LanguageModel, language_model
@@ -65,7 +67,7 @@ def load_model(
 
         return load_gguf(path, dtype=dtype)
     folder = resolve_folder(path_or_hub_id, revision=revision)
-    fields = _read_json(folder / CONFIG)
+    fields = read_object(folder / CONFIG, CheckpointError)
     config = config_from_fields(fields, str(folder / CONFIG))
     params = assemble(config, _stored_tensors(folder), str(folder), dtype)
     return language_model(config), params
@@ -119,7 +121,8 @@ def save_model(
       The folder.
 
     Raises:
-      GradlabError: the layout can't hold this decoder, or params and config differ.
+      GradlabError: the layout can't hold this decoder, params and config differ, or
+        the disk is full.
 
     Guarantees:
       A failure while writing leaves an earlier model in the folder as it was; a stored
@@ -136,8 +139,13 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as staging:
         staged = Path(staging)
-        # transformers refuses files without the "format" entry.
-        save_file(tensors, staged / WEIGHTS, metadata={"format": "pt"})
+        try:
+            # transformers refuses files without the "format" entry.
+            save_file(tensors, staged / WEIGHTS, metadata={"format": "pt"})
+        except SafetensorError as error:  # of any kind; a full disk is one
+            raise CheckpointError(
+                f"{folder}: {WEIGHTS} can't be written: {error}"
+            ) from error
         text = json.dumps(fields, indent=2, sort_keys=True) + "\n"
         (staged / CONFIG).write_text(text, encoding="utf-8")
         for name in (WEIGHTS, CONFIG):
@@ -152,10 +160,10 @@ def read_config(path: str | Path) -> DecoderConfig:
     Raises:
       CheckpointError: no such file, or not a plain Llama.
     """
-    return config_from_fields(_read_json(Path(path)), str(path))
+    return config_from_fields(read_object(path, CheckpointError), str(path))
 
 
-def require_dtype(dtype: Any):
+def require_dtype(dtype: Any) -> None:
     """Refuses a dtype that jax would narrow in silence, or that is no float."""
     wanted = jnp.dtype(dtype)
     if not jnp.issubdtype(wanted, jnp.floating):
@@ -216,7 +224,7 @@ def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
 def _read_places(folder: Path) -> dict[str, str]:
     """Which shard holds each tensor, according to the index."""
     source = folder / INDEX
-    places = _read_json(source).get("weight_map")
+    places = read_object(source, CheckpointError).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise CheckpointError(f"{source}: weight_map is missing or empty")
     for name, shard in places.items():
@@ -224,12 +232,25 @@ def _read_places(folder: Path) -> dict[str, str]:
         plain = isinstance(shard, str) and re.fullmatch(r"[\w-][\w.-]*", shard)
         if not plain or not shard.endswith(".safetensors"):
             raise CheckpointError(
-                f"{source}: weight_map puts {name} into {shard!r}, expected the plain "
-                "name of a .safetensors file in the same folder"
+                f"{source}: weight_map puts {name} into {reprlib.repr(shard)}, "
+                "expected the plain name of a .safetensors file in the same folder"
             )
+    for shard in set(places.values()):
         if not (folder / shard).is_file():
             raise CheckpointError(f"{folder / shard}: no such file, named by {INDEX}")
+        _require_inside(folder, shard)
     return places
+
+
+def _require_inside(folder: Path, shard: str):
+    """Refuses a link out of the folder, but for those of the hub's own cache."""
+    place, roots = (folder / shard).resolve(), [folder.resolve()]
+    if folder.parent.name == "snapshots":
+        roots.append(folder.resolve().parents[1] / "blobs")
+    if not any(place.is_relative_to(root) for root in roots):
+        raise CheckpointError(
+            f"{folder / shard}: a link to {place}, expected a file in the folder itself"
+        )
 
 
 def _tensors_of(file: Path) -> Iterable[tuple[str, StoredTensor]]:
@@ -252,21 +273,9 @@ def _reader(file: Path, name: str):
         try:
             with safe_open(file, framework="numpy") as opened:
                 return opened.get_tensor(name)
-        except (SafetensorError, OSError, TypeError, KeyError) as error:
+        except Exception as error:  # a dtype that numpy lacks gives any of several
             raise CheckpointError(
                 f"{file}: tensor {name} can't be read: {error}"
             ) from error
 
     return read
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{file}: no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file}: not readable as JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{file}: expected a JSON object, found {value!r:.40}")
-    return value

@@ -1,5 +1,6 @@
 """The config.json of a Hugging Face Llama, both ways, through one table of fields."""
 
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ _SUPPORTED = {
     "partial_rotary_factor": (1, None),
     "quantization_config": (None,),
 }
+_LARGEST = 2**1023  # of integers that are floats too
 _MAX_LAYERS = 1000  # far above any model; keeps a hostile file from stalling the reader
 
 
@@ -48,8 +50,9 @@ def config_from_fields(fields: Mapping[str, Any], source: str) -> DecoderConfig:
     """
     for name, supported in _SUPPORTED.items():
         if fields.get(name) not in supported:
+            found = reprlib.repr(fields.get(name))
             raise CheckpointError(
-                f"{source}: {name} is {fields.get(name)!r}, expected {supported[0]!r}"
+                f"{source}: {name} is {found}, expected {supported[0]!r}"
             )
     fields = dict(fields) | _rope_fields(fields, source)
     values: dict[str, Any] = {
@@ -95,8 +98,8 @@ def _rope_fields(fields: Mapping[str, Any], source: str) -> dict[str, Any]:
         partial = value.get("partial_rotary_factor", 1) if _is_object(value) else 1
         if kind != "default" or partial != 1:
             raise CheckpointError(
-                f"{source}: {name} is {value!r}, expected none or rope_type 'default'; "
-                "scaled rotary positions are not supported"
+                f"{source}: {name} is {reprlib.repr(value)}, expected none or "
+                "rope_type 'default'; scaled rotary positions are not supported"
             )
         if "rope_theta" in value:
             found["rope_theta"] = value["rope_theta"]
@@ -113,10 +116,13 @@ def _field(fields: Mapping[str, Any], name: str, kind: type, default: Any, sourc
         if default is _REQUIRED:
             raise CheckpointError(f"{source}: the field {name} is missing")
         return default
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and type(value) is int and abs(value) < _LARGEST:
         return float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    wrong = not isinstance(value, kind)
+    if kind is int and not wrong:
+        wrong = isinstance(value, bool) or abs(value) >= 2**63
+    if wrong:
         raise CheckpointError(
-            f"{source}: {name} is {value!r}, expected {kind.__name__}"
+            f"{source}: {name} is {reprlib.repr(value)}, expected {kind.__name__}"
         )
     return value

@@ -4,6 +4,7 @@ Nothing is guessed: a tensor that the table doesn't hold is refused, since a mod
 loads with a wrong detail runs, and gives wrong numbers.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -105,6 +106,17 @@ def tensor_table(config: DecoderConfig) -> dict[str, Slot]:
         name: Slot(tuple(path.split("/")), tuple(sizes[letter] for letter in letters))
         for name, (path, letters) in rows.items()
     }
+
+
+def parameter_count(config: DecoderConfig) -> int:
+    """How many parameters a Llama-shaped decoder has; allocates nothing.
+
+    Example:
+      >>> parameter_count(DecoderConfig(vocab_size=9, width=8, layers=1, heads=2,
+      ...                               ff_width=16, max_length=4))
+      736
+    """
+    return sum(math.prod(slot.shape) for slot in tensor_table(config).values())
 
 
 def assemble(

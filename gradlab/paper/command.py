@@ -9,10 +9,12 @@ from typing import Any
 import pandas as pd
 
 from gradlab.errors import GradlabError
+from gradlab.inputs.config import check_seed
 from gradlab.inputs.printing import plain
 from gradlab.paper.config import TableConfig
 from gradlab.paper.estimates import estimate_columns
 from gradlab.paper.pairsums import pair_sums
+from gradlab.paper.sourcedata import source_text
 from gradlab.paper.writing import PaperTable
 from gradlab.tables import HEADINGS, read_manifest, read_table, require_columns, stage
 
@@ -20,7 +22,7 @@ WAYS = ("max", "min", "none")
 
 
 def table(config: TableConfig) -> str:
-    """Write the table of a run.
+    """Write the table of a run, or the source data of one of its figures.
 
     Returns:
       Its text, which is also printed or in the file.
@@ -30,16 +32,21 @@ def table(config: TableConfig) -> str:
     """
     if config.out is not None and config.out.exists() and not config.overwrite:
         raise GradlabError(f"{config.out} is there already (--overwrite replaces it)")
+    check_seed(config.seed)
     for name in ("digits", "draws"):
         if getattr(config, name) < 1:
             found = getattr(config, name)
             raise GradlabError(f"--{name} is {found}; expected at least 1")
-    text = getattr(paper_table(config), config.format)()
+    if config.figure is not None:
+        text = source_text(config.run, config.figure)
+    else:
+        text = getattr(paper_table(config), config.format)()
     if config.out is None:
         sys.stdout.write(text)
         return text
     with stage(config.out.parent) as partial:
-        (partial / config.out.name).write_text(text, encoding="utf-8")
+        path = partial / config.out.name
+        path.write_text(text, encoding="utf-8", newline="\n")
     print(f"Wrote {plain(str(config.out))}", file=sys.stderr)
     return text
 
@@ -117,7 +124,8 @@ def _notes(names: Sequence[str]) -> str:
 
 def _origin(manifest: Mapping[str, Any]) -> str:
     """Where the numbers come from: command, version, model, data, seed, commit."""
-    version = manifest.get("versions", {}).get("gradlab", "")
+    versions = manifest.get("versions")
+    version = versions.get("gradlab", "") if isinstance(versions, dict) else ""
     parts = [f"{manifest.get('command', 'gradlab')} {version}".strip()]
     for key in ("policy", "reference"):
         if manifest.get(key):
@@ -125,10 +133,10 @@ def _origin(manifest: Mapping[str, Any]) -> str:
     if manifest.get("pairs"):
         parts.append(f"{manifest['pairs']} pairs")
     if manifest.get("data_digest"):
-        parts.append(f"data SHA-256 {manifest['data_digest'][:12]}")
+        parts.append(f"data SHA-256 {str(manifest['data_digest'])[:12]}")
     parts.append(f"seed {manifest.get('seed')}")
     if manifest.get("commit"):
-        parts.append(f"commit {manifest['commit'][:12]}")
+        parts.append(f"commit {str(manifest['commit'])[:12]}")
     return ", ".join(parts) + "."
 
 

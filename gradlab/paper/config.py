@@ -25,6 +25,10 @@ class TableConfig:
     format: Format = "latex"
     """latex (booktabs), markdown, or csv with all digits."""
 
+    figure: str | None = None
+    """Instead of the table: the rows that this figure of the run is drawn from, as
+    csv; for example mass, token_heat, waterfall."""
+
     columns: tuple[str, ...] = ()
     """Columns of summary.csv, in order. Default: the main ones."""
 

@@ -78,11 +78,12 @@ def estimate_columns(
 
 def _check(name: str, values: np.ndarray, ratio: Ratio) -> None:
     once = ratio.values(np.ones((1, ratio.above.shape[1])))[:, 0]
-    if not np.allclose(values, once, rtol=AGREES, atol=ROUNDING, equal_nan=True):
-        worst = int(np.nanargmax(np.abs(values - once)))
+    same = np.isclose(values, once, rtol=AGREES, atol=ROUNDING, equal_nan=True)
+    if not same.all():
+        place = int(np.argmin(same))
         raise GradlabError(
-            f"summary.csv and the table beside it differ in {name}: {values[worst]:g} "
-            f"and {once[worst]:g}; expected the files of one run"
+            f"summary.csv and the table beside it differ in {name}: {values[place]:g} "
+            f"and {once[place]:g}; expected the files of one run"
         )
 
 
@@ -93,7 +94,8 @@ def _estimates(values: np.ndarray, drawn: np.ndarray | None, way: str) -> Estima
         best = int(np.nanargmax(sign * values))
         bold = values == values[best]
         if drawn is not None:
-            low, high = _tails(drawn - drawn[best])
+            with np.errstate(invalid="ignore"):  # of two infinities
+                low, high = _tails(drawn - drawn[best])
             bold |= (low <= 0) & (high >= 0)
     low, high = (None, None) if drawn is None else _tails(drawn)
     return Estimates(values, low, high, bold)
@@ -101,5 +103,6 @@ def _estimates(values: np.ndarray, drawn: np.ndarray | None, way: str) -> Estima
 
 def _tails(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the percentile interval of [L, draws]; NaN where a draw has no value."""
-    ends = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+    with np.errstate(invalid="ignore"):
+        ends = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
     return ends[0], ends[1]

@@ -13,7 +13,12 @@ import numpy as np
 import pandas as pd
 
 from gradlab.errors import GradlabError
-from gradlab.tables import read_table, require_columns
+from gradlab.tables import (
+    read_table,
+    require_columns,
+    require_numbers,
+    require_text,
+)
 
 SIDES = ("chosen", "rejected")
 # where a token lies -> its regions
@@ -62,6 +67,11 @@ def _of_comparison(path: Path, losses: list[str]) -> dict[str, Ratio]:
     names = ["loss", "pair", "side", "region", "weight"]
     tokens = read_table(path)
     require_columns(tokens, names, str(path))
+    require_text(tokens, ["loss", "side", "region"], str(path))
+    require_numbers(tokens, ["weight"], str(path))
+    require_numbers(tokens, ["pair"], str(path), whole=True)
+    if unknown := set(map(str, tokens["side"])) ^ set(SIDES):
+        raise GradlabError(f"{path}: side {min(unknown)!r}; expected chosen, rejected")
     tokens = tokens[names].assign(weight=tokens["weight"].abs())
 
     def sums(column: str) -> dict[str, np.ndarray]:
@@ -84,7 +94,12 @@ def _of_comparison(path: Path, losses: list[str]) -> dict[str, Ratio]:
 
 def _of_drift(pairs: pd.DataFrame, losses: list[str], folder: Path) -> dict[str, Ratio]:
     path = folder / "pairs.csv"
-    require_columns(pairs, ["loss", "pair", "predicted_chosen", "case"], str(path))
+    needed = ["value", "predicted_chosen", "realised_chosen"]
+    require_columns(pairs, ["loss", "pair", "case", *needed], str(path))
+    numbers = [str(name) for name in pairs.columns if str(name).endswith(SIDES)]
+    require_numbers(pairs, [*needed, *numbers], str(path))
+    if pairs.duplicated(["loss", "pair"]).any():
+        raise GradlabError(f"{path}: a loss has a pair twice; expected one row of each")
     pairs = pairs.set_index(["loss", "pair"])
     chosen = pairs["predicted_chosen"]
     columns: dict[str, Any] = {

@@ -18,6 +18,7 @@ from gradlab.tables import require_columns, select
 Side = Literal["chosen", "rejected"]
 SIDES: tuple[Side, Side] = ("chosen", "rejected")
 TOKEN_COLUMNS = ("pair", "side", "position", "token", "region", "loss", "weight")
+FIGURE_PAIRS = 200  # whose tokens a run's figures show: many, not all of them
 READABLE = 48  # tokens of the longer side that still read well in a figure
 
 

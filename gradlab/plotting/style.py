@@ -127,7 +127,7 @@ def axes_or_new(ax: Axes | None, width: float, height: float) -> Axes:
 
 def save_figure(
     fig: Figure,
-    stem: str | os.PathLike,
+    stem: str | os.PathLike[str],
     *,
     formats: Iterable[str] = ("pdf", "png"),
     source: str = "",

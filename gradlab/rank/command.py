@@ -23,7 +23,9 @@ from gradlab.data.ranking import (
     scheme,
 )
 from gradlab.data.ranking.completions import CompletionFile
+from gradlab.disk import only_writer
 from gradlab.errors import DataError, GradlabError
+from gradlab.inputs.config import check_seed
 from gradlab.inputs.progress import counting
 from gradlab.rank.config import RankConfig
 from gradlab.rank.judges import NEEDS, chosen_judge, judge_kind
@@ -56,6 +58,12 @@ def rank(config: RankConfig) -> Outcome:
       GradlabError: any refused input, or a judge that fails. Judgements that were made
         are kept; of the other files none is there or changed.
     """
+    check_seed(config.seed)
+    with only_writer(config.out.parent, config.out.name):
+        return _rank(config)
+
+
+def _rank(config: RankConfig) -> Outcome:
     started = time.monotonic()
     console = Console(stderr=True)
     files = _files(config)

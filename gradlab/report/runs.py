@@ -14,7 +14,13 @@ import pandas as pd
 
 from gradlab.errors import GradlabError
 from gradlab.report.config import MAX_PAIRS
-from gradlab.tables import read_manifest, read_table, require_columns
+from gradlab.report.quantities import QUANTITIES
+from gradlab.tables import (
+    read_manifest,
+    read_table,
+    require_columns,
+    require_numbers,
+)
 
 SIDES = ("chosen", "rejected")
 NEEDED = ("pair", "side", "position", "token_id", "token", "loss", "weight")
@@ -50,7 +56,7 @@ class Run:
 
 
 def read_run(
-    folder: str | os.PathLike, *, name: str = "", max_pairs: int = MAX_PAIRS
+    folder: str | os.PathLike[str], *, name: str = "", max_pairs: int = MAX_PAIRS
 ) -> Run:
     """Reads the tables and the manifest of one run.
 
@@ -84,14 +90,16 @@ def read_run(
 def _read_tokens(path: Path, max_pairs: int) -> pd.DataFrame:
     try:  # all losses of the first pairs, without the rest in memory
         return pd.read_parquet(path, filters=[("pair", "<", max_pairs)])
-    except (ValueError, OSError, TypeError, NotImplementedError) as error:
+    except Exception as error:  # the parser meets untrusted bytes with any exception
         raise GradlabError(f"{path}: not a readable tokens table: {error}") from error
 
 
 def _read_prompts(path: Path) -> dict[int, str]:
     table = read_table(path)
     require_columns(table, ("pair", "prompt"), str(path))
-    return dict(zip(table["pair"].tolist(), table["prompt"].tolist(), strict=True))
+    require_numbers(table, ["pair"], str(path), whole=True)
+    prompts = map(str, table["prompt"].tolist())
+    return dict(zip(table["pair"].tolist(), prompts, strict=True))
 
 
 def make_run(
@@ -118,8 +126,9 @@ def make_run(
     """
     where = f"{name}: the tokens table" if name else "the tokens table"
     require_columns(tokens, NEEDED, where)
-    if tokens.empty:
-        raise GradlabError(f"{where} has no rows")
+    whole = ("pair", "position", "token_id", "row")
+    require_numbers(tokens, whole, where, whole=True)
+    require_numbers(tokens, [quantity.key for quantity in QUANTITIES], where)
     code, losses = pd.factorize(tokens["loss"].astype(str).to_numpy())
     side = tokens["side"].astype(str).to_numpy()
     if unknown := sorted(set(side) - set(SIDES)):

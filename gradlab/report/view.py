@@ -28,7 +28,7 @@ class PairView:
 
     def __init__(
         self,
-        source: Run | pd.DataFrame | str | os.PathLike,
+        source: Run | pd.DataFrame | str | os.PathLike[str],
         pair: int | None = None,
         *,
         height: int | None = None,

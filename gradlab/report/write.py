@@ -28,7 +28,7 @@ def drop_report(folder: Path) -> None:
     (folder / PAGE).unlink(missing_ok=True)
 
 
-def write_report(runs: Sequence[Run], path: str | os.PathLike) -> int:
+def write_report(runs: Sequence[Run], path: str | os.PathLike[str]) -> int:
     """Writes the page of some runs.
 
     Args:

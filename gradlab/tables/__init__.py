@@ -25,6 +25,8 @@ from gradlab.tables.studies import STUDY_COLUMNS as STUDY_COLUMNS
 from gradlab.tables.studies import StudyResult as StudyResult
 from gradlab.tables.studies import check_study_table as check_study_table
 from gradlab.tables.studies import require_columns as require_columns
+from gradlab.tables.studies import require_numbers as require_numbers
+from gradlab.tables.studies import require_text as require_text
 from gradlab.tables.studies import seed_intervals as seed_intervals
 from gradlab.tables.studies import select as select
 from gradlab.tables.studies import write_study as write_study

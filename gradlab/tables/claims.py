@@ -73,7 +73,7 @@ class Claim:
     matching_rule: str = ""
     paper: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuses what no rule could decide."""
         if self.type not in get_args(ClaimType) or not self.e >= 0:
             raise GradlabError(

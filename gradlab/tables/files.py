@@ -6,7 +6,6 @@ last of them was written without an error.
 
 import contextlib
 import csv
-import errno
 import os
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from gradlab.disk import FULL, PARTIAL, refusal
 from gradlab.errors import GradlabError
 
 # Columns that hold text: "NA" or "null" in them is a word (a token!), not a gap.
@@ -33,21 +33,10 @@ TEXT_COLUMNS = frozenset(
 _EXACT: dict[str, Any] = (
     {"float_precision": "round_trip"} if pd.__version__ < "3" else {}
 )
-_REASONS = {
-    errno.ENOSPC: "no space is left on its disk",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "it lies on a read-only file system",
-    errno.EACCES: "it is not writable",
-    errno.EPERM: "it is not writable",
-    errno.ENOTDIR: "a part of that path is a file, not a folder",
-    errno.EEXIST: "it is a file; a folder was expected",
-    errno.ENAMETOOLONG: "the name is too long",
-    errno.EFBIG: "a file would grow over the size limit",
-}
 
 
 @contextlib.contextmanager
-def stage(folder: str | os.PathLike) -> Iterator[Path]:
+def stage(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives an empty folder whose files move into `folder` when the block succeeds.
 
     Args:
@@ -70,13 +59,13 @@ def stage(folder: str | os.PathLike) -> Iterator[Path]:
     partial = None
     try:
         target.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target))
+        partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=target))
         yield partial
         _commit(partial, target)
     except OSError as error:
         staged = partial is None or str(partial) in str(error.filename)
-        if staged or error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _refusal(error, target) from error
+        if staged or error.errno in FULL:
+            raise refusal(error, target) from error
         raise
     finally:
         if partial is not None:
@@ -114,12 +103,7 @@ def _commit(partial: Path, target: Path) -> None:
         raise
 
 
-def _refusal(error: OSError, path: Path) -> GradlabError:
-    reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-    return GradlabError(f"can't write into {path}: {reason}; nothing was changed there")
-
-
-def write_table(table: pd.DataFrame, path: str | os.PathLike) -> None:
+def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     """Writes one table as CSV or Parquet, by the suffix of `path`.
 
     Use it inside `stage`; floats keep every digit, so reading gives the same numbers.
@@ -143,7 +127,7 @@ def write_table(table: pd.DataFrame, path: str | os.PathLike) -> None:
         raise GradlabError(f"{path.name}: a table is written as .csv or .parquet")
 
 
-def read_table(path: str | os.PathLike) -> pd.DataFrame:
+def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Reads a table that `write_table` wrote; text columns stay text.
 
     Raises:
@@ -165,6 +149,6 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
                 keep_default_na=False,
                 **_EXACT,
             )
-    except (ValueError, OSError) as error:  # parser, unicode and arrow errors
+    except Exception as error:  # the parsers meet untrusted bytes with any exception
         raise GradlabError(f"{path}: not a readable table: {error}") from error
     raise GradlabError(f"{path}: a table ends in .csv or .parquet")

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from gradlab.disk import read_object
 from gradlab.errors import GradlabError
 
 PACKAGES = (
@@ -120,7 +121,7 @@ def code_commit() -> str | None:
     return commit + ("+changes" if changes else "")
 
 
-def write_manifest(manifest: Mapping[str, Any], path: str | os.PathLike) -> None:
+def write_manifest(manifest: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Writes a manifest as JSON and adds the digest of each file beside it."""
     path = Path(path)
     beside = sorted(p for p in path.parent.iterdir() if p.is_file() and p != path)
@@ -129,19 +130,13 @@ def write_manifest(manifest: Mapping[str, Any], path: str | os.PathLike) -> None
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
+def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a manifest.
 
     Raises:
       GradlabError: no such file, or not a JSON object.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise GradlabError(f"{path}: there is no such manifest")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise GradlabError(f"{path}: not a readable manifest: {error}") from error
-    if not isinstance(manifest, dict):
-        raise GradlabError(f"{path}: a manifest is a JSON object, found a {manifest!r}")
-    return manifest
+        return _plain(read_object(path))  # NaN and infinity are words
+    except RecursionError:
+        raise GradlabError(f"{path}: nested too deeply") from None

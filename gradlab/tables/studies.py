@@ -48,6 +48,48 @@ def require_columns(table: pd.DataFrame, columns: Sequence[str], what: str) -> N
         raise GradlabError(f"{what} has no rows")
 
 
+def require_numbers(
+    table: pd.DataFrame, columns: Sequence[str], what: str, *, whole: bool = False
+) -> None:
+    """Refuses a table in which one of `columns`, as far as it has them, is no number.
+
+    Args:
+      table: from outside.
+      columns: names.
+      what: the table, for messages.
+      whole: they must hold integers, without gaps.
+
+    Raises:
+      GradlabError: names the column and what it holds.
+    """
+    kind = pd.api.types
+    for name in (name for name in columns if name in table.columns):
+        column = table[name]
+        fits = kind.is_numeric_dtype(column) and not kind.is_bool_dtype(column)
+        if whole:
+            fits = kind.is_integer_dtype(column) and not bool(column.isna().any())
+        if not fits or kind.is_complex_dtype(column):
+            raise GradlabError(
+                f"{what}: the column {name} holds {column.dtype}; expected "
+                f"{'whole ' * whole}numbers"
+            )
+
+
+def require_text(table: pd.DataFrame, columns: Sequence[str], what: str) -> None:
+    """Refuses a table in which one of `columns` holds something else than text.
+
+    Raises:
+      GradlabError: names the column and what it holds.
+    """
+    for name in columns:
+        column = table[name]
+        categories = isinstance(column.dtype, pd.CategoricalDtype)
+        if not categories and not pd.api.types.is_string_dtype(column):
+            raise GradlabError(
+                f"{what}: the column {name} holds {column.dtype}; expected text"
+            )
+
+
 def select(table: pd.DataFrame, **keys: Any) -> pd.DataFrame:
     """The rows whose named columns have that value, or one of a list of values.
 
@@ -95,7 +137,7 @@ def check_study_table(table: pd.DataFrame, what: str = "the study table") -> Non
 
 
 def write_study(
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     table: pd.DataFrame,
     manifest: Mapping[str, Any],
     claims: pd.DataFrame | None = None,

@@ -199,6 +199,10 @@ class ProbeSettings:
     max_new_tokens: int = 128
     """Longest argmax, sample and on_policy response."""
 
+    answers: int = 0
+    """New word problems that the model solves at each evaluation, by greedy decoding:
+    the share of exact answers, into answers.csv."""
+
 
 @dataclass(frozen=True)
 class MeshSettings:

@@ -1,9 +1,11 @@
 """Settings out of range are refused before anything is loaded."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradlab.errors import GradlabError
+from gradlab.inputs.config import check_seed
 from gradlab.training.config import TrainConfig
 
 _POSITIVE: tuple[Callable[[Any], bool], str] = (lambda x: x > 0, "above 0")
@@ -43,6 +45,7 @@ RANGES = {
     "probes.top_k": _AT_LEAST_0,
     "probes.batch_size": _AT_LEAST_1,
     "probes.max_new_tokens": _AT_LEAST_1,
+    "probes.answers": _AT_LEAST_0,
     "mesh.data": _AT_LEAST_1,
     "mesh.fsdp": _AT_LEAST_1,
     "mesh.processes": _AT_LEAST_1,
@@ -56,8 +59,11 @@ def check(config: TrainConfig) -> None:
     Raises:
       GradlabError: names the key, what was found and what was expected.
     """
+    check_seed(config.seed)
     for key, (will_do, expected) in RANGES.items():
         value = value_of(config, key)
+        if isinstance(value, float) and not math.isfinite(value):
+            refuse(key, value, "a finite number")
         if value is not None and not will_do(value):
             refuse(key, value, expected)
     data, model = config.data, config.model

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import reprlib
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,13 +40,20 @@ def read_mapping(path: str | Path, given_by: str) -> Mapping[Any, Any]:
 
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():  # a pipe would never end
+            raise GradlabError(f"{path}: not a file, given by {given_by}")
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise GradlabError(f"{path}: no such file, given by {given_by}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except GradlabError:
+        raise
+    # Of dates and numbers that are none, and of lists in lists without end, too.
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise GradlabError(f"{path}: not readable as YAML: {error}") from error
     if not isinstance(found, Mapping):
-        raise GradlabError(f"{path}: found {found!r:.40}, expected keys with values")
+        # A few lines of aliases can stand for more than any memory holds.
+        shown = reprlib.repr(found)
+        raise GradlabError(f"{path}: found {shown}, expected keys with values")
     return found
 
 
@@ -112,13 +120,14 @@ def _number(value: Any, source: str, name: str) -> float:
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     raise _wrong(source, name, value, "a number")
 
 
 def _wrong(source: str, name: str, found: Any, expected: str) -> GradlabError:
-    return GradlabError(f"{source}: {name} is {found!r}; expected {expected}")
+    shown = reprlib.repr(found)
+    return GradlabError(f"{source}: {name} is {shown}; expected {expected}")
 
 
 def to_mapping(config: Any) -> dict[str, Any]:

@@ -4,13 +4,14 @@ Models with a cache (every `Decoder`) keep the keys and values of earlier tokens
 that a new token costs one column. Others run the whole text for each token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradlab.data import TokenizedPair
 from gradlab.errors import GradlabError
 from gradlab.models.functional import LanguageModel
 from gradlab.training.growth import Continuation as Continuation
@@ -153,3 +154,36 @@ def _row_keys(key: Array | None, seeds: Sequence[int] | None, count: int) -> Arr
     key = jax.random.key(0) if key is None else key
     own = np.arange(count) if seeds is None else np.asarray(seeds)
     return jax.vmap(partial(jax.random.fold_in, key))(jnp.asarray(own, jnp.uint32))
+
+
+def generator(
+    model: LanguageModel,
+    eos_id: int | None,
+    *,
+    max_new_tokens: int,
+    seed: int,
+    batch_size: int,
+) -> Callable[[Params, Sequence[TokenizedPair], float], list[list[int]]]:
+    """(params, rows, temperature) -> responses that fit the model's context."""
+
+    def respond(
+        params: Params, rows: Sequence[TokenizedPair], temperature: float
+    ) -> list[list[int]]:
+        longest = max(len(row.prompt) for row in rows)
+        room = max_new_tokens
+        if model.config is not None:
+            room = min(room, model.config.max_length - longest)
+        if room < 1:
+            return [[] for _ in rows]
+        return generate(
+            model,
+            params,
+            [row.prompt for row in rows],
+            max_new_tokens=room,
+            eos_id=eos_id,
+            temperature=temperature,
+            key=jax.random.key(seed),
+            batch_size=batch_size,
+        )
+
+    return respond

@@ -1,5 +1,6 @@
 """What a run starts from: model, reference, tokenizer and rows of data."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from gradlab.data.tokenized import tokenize_pairs
 from gradlab.errors import GradlabError
 from gradlab.inputs.loading import embedded_pairs, same_tokens
 from gradlab.inputs.progress import say
+from gradlab.models.config import DecoderConfig
 from gradlab.models.functional import LanguageModel, build, language_model
 from gradlab.models.hub import load_model, read_config, resolve_folder
+from gradlab.models.llama_layout import parameter_count
 from gradlab.models.sharding import make_mesh, shard_params
 from gradlab.training.config import DataSettings, TrainConfig
 from gradlab.training.config_checks import refuse
@@ -147,13 +150,26 @@ def _weights(config: TrainConfig) -> tuple[Tokenizer, LanguageModel, Params]:
     settings = config.model
     if settings.config is not None:
         tokenizer = load_tokenizer(str(settings.tokenizer))
-        return tokenizer, *build(read_config(settings.config), seed=config.seed)
+        shape = read_config(settings.config)
+        _require_room(shape, settings.config)
+        return tokenizer, *build(shape, seed=config.seed)
     place = _place(settings.path or str(embedded_model_folder()), settings.tokenizer)
     tokenizer = load_tokenizer(settings.tokenizer or place)
     model, params = load_model(place)
     if settings.fresh and model.config is not None:
         return tokenizer, *build(model.config, seed=config.seed)
     return tokenizer, model, params
+
+
+def _require_room(shape: DecoderConfig, source: Path) -> None:
+    """Refuses a model that no memory of this machine holds, before it is made."""
+    wanted = 4 * parameter_count(shape)
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if wanted > there:
+        raise GradlabError(
+            f"{source}: a model of {wanted / 1e9:.3g} GB of parameters, expected one "
+            f"that fits the {there / 1e9:.3g} GB of memory"
+        )
 
 
 def _place(source: str, tokenizer: str | None) -> str | Path:

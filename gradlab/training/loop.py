@@ -1,6 +1,6 @@
 """The loop of every stage: a batch, a step, what it showed, and a checkpoint."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
@@ -26,11 +26,14 @@ Coming = tuple[TrainState, TrainBatch]
 Taken = tuple[TrainState, StepReport]
 
 
-class Probes(Protocol):
-    """What the loop asks of the probes."""
+class Probe(Protocol):
+    """What is measured on the way."""
 
     def measure(self, step: int, state: TrainState, batch: TrainBatch | None) -> None:
-        """Measures at the step if one is due; `batch` is the coming one."""
+        """Measures at the step if it is due; `batch` is the coming one."""
+
+    def finish(self) -> None:
+        """Writes the tables of a run that is done."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Loop:
       checkpoints: where the state is saved.
       checkpoint_every: steps; 0: at the end only.
       moving: how the reference follows, or None where it is frozen or absent.
-      probes: measured before a step, or None.
+      probes: measured before a step.
       watch: called with the numbers of each step.
       stop: a request to stop.
       tokens: response and prompt tokens seen so far.
@@ -85,7 +88,7 @@ class Loop:
     checkpoints: Checkpoints
     checkpoint_every: int = 0
     moving: MovingReference | None = None
-    probes: Probes | None = None
+    probes: Sequence[Probe] = ()
     watch: Callable[[int, dict[str, float]], None] = lambda step, numbers: None
     stop: StopRequest = field(default_factory=StopRequest)
     tokens: int = 0
@@ -131,8 +134,8 @@ class Loop:
             batch = current.batch(done)
             if self.moving is not None:
                 batch = replace(batch, ref=_scored(score, reference, batch))
-            if self.probes is not None:
-                self.probes.measure(done, state, batch)
+            for probe in self.probes:
+                probe.measure(done, state, batch)
             state, report = yield state, batch
             done += 1
             self._note(done, state, report, batch, current)
@@ -140,8 +143,8 @@ class Loop:
                 reference = self.moving.moved(reference, state.params)
             if self.checkpoint_every and done % self.checkpoint_every == 0:
                 self._save(done, state, reference)
-        if self.probes is not None and done == self.total:
-            self.probes.measure(done, state, None)
+        for probe in self.probes if done == self.total else ():
+            probe.measure(done, state, None)
         self._save(done, state, reference)
         return state
 

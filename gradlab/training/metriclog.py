@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gradlab.disk import reason
 from gradlab.errors import GradlabError
 from gradlab.training.metrics import mean_of
 from gradlab.training.trackers import Tracker
@@ -41,9 +42,15 @@ class MetricLog:
             return
         found = {**mean_of(self.pending), **_running(numbers)}
         self.pending = []
-        with self.path.open("a", encoding="utf-8") as file:
-            line = {"step": step, **_json(found)}
-            file.write(json.dumps(line, allow_nan=False) + "\n")
+        line = json.dumps({"step": step, **_json(found)}, allow_nan=False)
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise GradlabError(
+                f"{self.path}: can't be written: {reason(error)}; --resume goes on "
+                "from the last checkpoint"
+            ) from error
         for tracker in self.trackers:
             tracker.log(step, found)
 
@@ -79,7 +86,23 @@ def _json(line: dict[str, float]) -> dict[str, Any]:
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl; numbers that were not finite are floats again."""
-    with Path(path).open(encoding="utf-8") as file:
-        lines = [json.loads(line) for line in file]
-    return [{k: float(v) if k != "step" else v for k, v in x.items()} for x in lines]
+    """The lines of a metrics.jsonl; numbers that were not finite are floats again.
+
+    Raises:
+      GradlabError: no such file, or a line that is none of a run's.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise GradlabError(f"{path}: can't be read: {error}") from error
+    return [_numbers(path, number, line) for number, line in enumerate(lines, 1)]
+
+
+def _numbers(path: str | Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        items = json.loads(line).items()
+        return {k: int(v) if k == "step" else float(v) for k, v in items}
+    except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        raise GradlabError(f"{path}, line {number}: no metrics: {error}") from error
+    except RecursionError as error:
+        raise GradlabError(f"{path}, line {number}: nested too deeply") from error

@@ -5,20 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from gradlab.data import TokenizedPair, Tokenizer
 from gradlab.data.sources import jsonl_rows, open_kind
 from gradlab.errors import DataError
-from gradlab.models.functional import LanguageModel
 from gradlab.training.config_checks import refuse
-from gradlab.training.generate import generate
-from gradlab.types import Params
 
 KINDS = (
     "chosen", "rejected", "argmax", "sample", "on_policy", "truncated", "edited",
     "irrelevant", "permuted", "random",
+)  # fmt: skip
+# Those that are made from the pairs alone, without a model.
+FIXED = (
+    "chosen", "rejected", "truncated", "edited", "irrelevant", "permuted", "random",
 )  # fmt: skip
 COLUMN = "column:"
 EDITED_SHARE = 0.15
@@ -109,39 +109,6 @@ def _edited(ids: Sequence[int], rng: np.random.Generator, vocab: int) -> list[in
     # 1 to vocab - 1 further on: never the same token.
     edited[places] = (edited[places] + rng.integers(1, vocab, count)) % vocab
     return edited.tolist()
-
-
-def generator(
-    model: LanguageModel,
-    eos_id: int | None,
-    *,
-    max_new_tokens: int,
-    seed: int,
-    batch_size: int,
-) -> Callable[[Params, Sequence[TokenizedPair], float], list[list[int]]]:
-    """(params, rows, temperature) -> responses that fit the model's context."""
-
-    def respond(
-        params: Params, rows: Sequence[TokenizedPair], temperature: float
-    ) -> list[list[int]]:
-        longest = max(len(row.prompt) for row in rows)
-        room = max_new_tokens
-        if model.config is not None:
-            room = min(room, model.config.max_length - longest)
-        if room < 1:
-            return [[] for _ in rows]
-        return generate(
-            model,
-            params,
-            [row.prompt for row in rows],
-            max_new_tokens=room,
-            eos_id=eos_id,
-            temperature=temperature,
-            key=jax.random.key(seed),
-            batch_size=batch_size,
-        )
-
-    return respond
 
 
 def column_of(

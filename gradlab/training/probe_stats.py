@@ -13,9 +13,8 @@ from gradlab.models.functional import LanguageModel
 from gradlab.models.logps import POSITION_CHUNK, response_logps
 from gradlab.models.scoring import score_batches
 from gradlab.models.sharding import beside, gathered
+from gradlab.training.probe_tables import Columns
 from gradlab.types import Array, Params
-
-Columns = dict[str, np.ndarray]  # each with one entry for each token, in order of rows
 
 
 def token_columns(

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from gradlab.data import TokenizedPair
-from gradlab.training.probe_stats import Columns
 
+Columns = dict[str, np.ndarray]  # each with one entry for each token, in order of rows
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 

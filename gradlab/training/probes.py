@@ -1,6 +1,5 @@
 """Probes: the likelihood of fixed texts at chosen steps, as tables."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -8,23 +7,23 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import pandas as pd
 
 from gradlab.data import TokenizedPair
 from gradlab.models.functional import LanguageModel
-from gradlab.tables import stage, write_table
+from gradlab.training.answers import AnswerProbe, new_problems
 from gradlab.training.batching import TrainBatch
 from gradlab.training.config import ProbeSettings, TrainConfig
+from gradlab.training.generate import generator
 from gradlab.training.inputs import Inputs
+from gradlab.training.probe_files import ProbeFiles, due_steps
 from gradlab.training.probe_sets import (
     column_of,
     frozen_sets,
-    generator,
     probe_kinds,
     with_responses,
 )
 from gradlab.training.probe_stats import logp_change, token_columns
-from gradlab.training.probe_tables import summary_table, text_table, token_table
+from gradlab.training.probe_tables import token_table
 from gradlab.training.step import Step, TrainState
 from gradlab.types import Params
 
@@ -32,26 +31,11 @@ ON_POLICY = "on_policy"
 Responder = Callable[[Params, Sequence[TokenizedPair], float], list[list[int]]]
 
 
-def due_steps(settings: ProbeSettings, total: int) -> list[int]:
-    """Numbers of finished steps at which probes are measured: 0, the last, between.
-
-    Example:
-      >>> due_steps(ProbeSettings(evaluations=5), 1000)
-      [0, 1, 10, 100, 1000]
-    """
-    if settings.every is not None:
-        between = range(0, total, settings.every)
-    else:
-        between = np.round(np.geomspace(1, total, max(1, settings.evaluations - 1)))
-    return sorted({0, total, *map(int, between)})
-
-
 @dataclass
 class ProbeRunner:
     """Measures the probes of a run.
 
-    A step's tables are files of their own, written whole or not at all; a run that is
-    resumed writes the same files again. `finish` puts them together.
+    Each step's rows go into a file of their own; `finish` puts them together.
 
     Attributes:
       model: the language model.
@@ -79,14 +63,7 @@ class ProbeRunner:
 
     def prepare(self) -> None:
         """Writes the texts down, and measures them under the start's parameters."""
-        texts = {
-            kind: [
-                {"row": r.row, "prompt": r.prompt, "response": r.chosen} for r in rows
-            ]
-            for kind, rows in self.sets.items()
-        }
-        with stage(self._parts) as partial:
-            (partial / "texts.json").write_text(json.dumps(texts) + "\n")
+        self._files.write_texts(self.sets)
         for kind, rows in self.sets.items():
             self._first[kind] = self._columns(self.start, rows)["logp"]
 
@@ -111,26 +88,15 @@ class ProbeRunner:
                     batch_size=self.settings.batch_size,
                 )
             tables.append(token_table(step, kind, rows, columns))
-        with stage(self._parts) as partial:
-            write_table(pd.concat(tables), partial / f"step-{step:08d}.parquet")
+        self._files.write_step(step, tables)
 
     def finish(self) -> None:
         """Writes probes.parquet (texts), probes.csv (summary), probe_tokens.parquet."""
-        parts = [
-            pd.read_parquet(self._parts / f"step-{step:08d}.parquet")
-            for step in self.due
-        ]
-        tokens = pd.concat(parts, ignore_index=True)
-        texts = text_table(tokens)
-        with stage(self.folder) as partial:
-            write_table(texts, partial / "probes.parquet")
-            write_table(summary_table(texts), partial / "probes.csv")
-            if self.settings.tokens:
-                write_table(tokens, partial / "probe_tokens.parquet")
+        self._files.write_tables(self.due, tokens=self.settings.tokens)
 
     @property
-    def _parts(self) -> Path:
-        return self.folder / "probes"
+    def _files(self) -> ProbeFiles:
+        return ProbeFiles(self.folder)
 
     def _sets(self, params: Params) -> dict[str, list[TokenizedPair]]:
         sets = dict(self.sets)
@@ -153,15 +119,31 @@ class ProbeRunner:
 
 def make_probes(
     config: TrainConfig, inputs: Inputs, step: Step, total: int, folder: Path
-) -> ProbeRunner | None:
-    """The probes that the settings ask for, measured once under the start's parameters.
+) -> list[ProbeRunner | AnswerProbe]:
+    """The probes that the settings ask for; texts are measured once at the start.
 
     Raises:
       GradlabError: an unknown kind, or a column that the data lacks.
     """
-    settings, kinds = config.probes, probe_kinds(config.probes.kinds)
-    if not kinds:
-        return None
+    found: list[ProbeRunner | AnswerProbe] = []
+    if kinds := probe_kinds(config.probes.kinds):
+        found.append(_texts(config, inputs, kinds, step, total, folder))
+    if count := config.probes.answers:
+        asked = new_problems(count, inputs, config.seed)
+        due = due_steps(config.probes, total)
+        found.append(AnswerProbe(inputs.model, inputs.tokenizer, asked, due, folder))
+    return found
+
+
+def _texts(
+    config: TrainConfig,
+    inputs: Inputs,
+    kinds: Sequence[str],
+    step: Step,
+    total: int,
+    folder: Path,
+) -> ProbeRunner:
+    settings = config.probes
     respond = generator(
         inputs.model,
         inputs.tokenizer.eos_id,

@@ -79,7 +79,7 @@ def ingredients(
 def reference_table(
     compute: Callable[[], Table],
     lengths: np.ndarray,
-    folder: str | os.PathLike | None,
+    folder: str | os.PathLike[str] | None,
     ingredients: Mapping[str, Any],
     note: Callable[[str], Any] = lambda text: None,
 ) -> Table:

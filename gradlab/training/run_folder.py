@@ -1,11 +1,9 @@
-"""The folder of one run: whose it is, whether it is finished, and who writes to it."""
+"""The folder of one run: whose it is, and whether it is finished."""
 
-import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from gradlab.disk import is_content, read_object
 from gradlab.errors import GradlabError
 from gradlab.tables import stage
 from gradlab.training.config import TrainConfig
@@ -32,7 +30,7 @@ def inspect_folder(folder: Path, config: TrainConfig) -> bool:
     here = to_mapping(config)
     path = folder / CONFIG
     if path.is_file():
-        if lines := differences(_stored(path), here):
+        if lines := differences(read_object(path), here):
             raise GradlabError(
                 f"{folder} holds a run of another configuration; expected the same one "
                 "or another --out. They differ in\n  " + "\n  ".join(lines)
@@ -43,7 +41,7 @@ def inspect_folder(folder: Path, config: TrainConfig) -> bool:
                 "--out begins anew"
             )
         return True
-    if folder.is_dir() and any(map(_is_content, folder.iterdir())):
+    if folder.is_dir() and any(map(is_content, folder.iterdir())):
         raise GradlabError(
             f"--out {folder} holds files that are no run; expected a new or empty "
             "folder"
@@ -56,53 +54,3 @@ def claim_folder(folder: Path, config: TrainConfig) -> None:
     with stage(folder) as partial:
         text = json.dumps(to_mapping(config), indent=2)
         (partial / CONFIG).write_text(text + "\n")
-
-
-def _is_content(path: Path) -> bool:
-    """False for what a process leaves that was killed while it made the folder."""
-    return path.name != ".lock" and not path.name.startswith(".partial-")
-
-
-def _stored(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise GradlabError(f"{path}: not readable as JSON: {error}") from error
-
-
-@contextlib.contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """Holds the folder for this process; the lock ends with the process, however.
-
-    Raises:
-      GradlabError: another process writes to the folder.
-    """
-    with locked(folder / ".lock") as held:
-        if not held:
-            raise GradlabError(
-                f"{folder}: another process is training into it; expected it to end, "
-                "or another --out"
-            )
-        yield
-
-
-@contextlib.contextmanager
-def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Locks a file for this process; the lock ends with the process, however.
-
-    Args:
-      path: made when missing, and left there.
-      wait: until another process gives it up.
-
-    Yields:
-      Whether it is held; always when waiting.
-    """
-    import fcntl
-
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True

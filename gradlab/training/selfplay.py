@@ -67,13 +67,7 @@ class Selfplay:
     def _samples(self, number: int, params: Params | None) -> list[list[int]]:
         path = self.folder / f"round-{number + 1}.jsonl"
         if path.is_file():
-            lines = path.read_text().splitlines()
-            found = [json.loads(line)["sample"] for line in lines]
-            if len(found) != len(self.rows):
-                raise GradlabError(
-                    f"{path}: {len(found)} samples, expected {len(self.rows)}"
-                )
-            return found
+            return self._stored(path)
         key = jax.random.fold_in(jax.random.key(self.seed), number)
         found = generate(
             self.model,
@@ -90,6 +84,27 @@ class Selfplay:
                 for row, ids in zip(self.rows, found, strict=True)
             ]
             (partial / path.name).write_text("\n".join(lines) + "\n")
+        return found
+
+    def _stored(self, path: Path) -> list[list[int]]:
+        """The samples of a round that was begun before."""
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            found = [list(json.loads(line)["sample"]) for line in lines]
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            raise GradlabError(
+                f"{path}: not the samples of a round: {error}"
+            ) from error
+        vocabulary = self.model.config.vocab_size if self.model.config else 2**31
+        for number, ids in enumerate(found, 1):
+            if not all(type(i) is int and 0 <= i < vocabulary for i in ids):
+                raise GradlabError(
+                    f"{path}, line {number}: expected ids from 0 to {vocabulary - 1}"
+                )
+        if len(found) != len(self.rows):
+            raise GradlabError(
+                f"{path}: {len(found)} samples, expected {len(self.rows)}"
+            )
         return found
 
     def _longest(self) -> int:

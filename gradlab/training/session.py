@@ -24,16 +24,10 @@ from gradlab.training.metriclog import MetricLog
 from gradlab.training.optimisers import learning_rate, make_optimiser
 from gradlab.training.plan import Plan, chosen_loss, make_plan
 from gradlab.training.probe_sets import probe_kinds
-from gradlab.training.probes import ProbeRunner, make_probes
+from gradlab.training.probes import make_probes
 from gradlab.training.processes import is_first, own_folder
 from gradlab.training.progress import Watch, training_progress
-from gradlab.training.run_folder import (
-    CONFIG,
-    MANIFEST,
-    METRICS,
-    claim_folder,
-    only_writer,
-)
+from gradlab.training.run_folder import CONFIG, MANIFEST, METRICS, claim_folder
 from gradlab.training.signals import StopRequest
 from gradlab.training.step import TrainState
 from gradlab.training.trackers import open_trackers, require_trackers
@@ -63,7 +57,6 @@ class Session:
       config: all settings.
       inputs: what they name; left as they are.
       plan: what the run does.
-      probes: measured on the way, or None.
       folder: of the run.
       loop: does the steps.
       started: `time.monotonic()` at the beginning.
@@ -72,7 +65,6 @@ class Session:
     config: TrainConfig
     inputs: Inputs
     plan: Plan
-    probes: ProbeRunner | None
     folder: Path
     loop: Loop
     started: float
@@ -93,8 +85,8 @@ class Session:
         """
         if int(state.step) < self.plan.total:
             return False
-        if self.probes is not None:
-            self.probes.finish()
+        for probe in self.loop.probes:
+            probe.finish()
         params = gathered(state.params)
         if not is_first():
             return True
@@ -133,27 +125,25 @@ def open_session(
     stop: StopRequest,
     watch: Callable[[int, int], Watch] | None = None,
 ) -> Session:
-    """Claims the folder, holds it, and makes the loop.
+    """Claims the folder and makes the loop.
 
     Args:
       config: settings.
-      folder: seen by `inspect_folder`.
+      folder: held by the caller, and seen by `inspect_folder`.
       inputs: what the settings name.
       console: told what takes time.
-      held: lets go of the folder.
+      held: ends what the loop writes to.
       stop: a request to stop.
       watch: (steps of the run, finished ones) -> what sees every step. Default: a bar
         or lines on the console.
 
     Raises:
-      GradlabError: another process writes to the folder, or a setting doesn't suit the
-        inputs.
+      GradlabError: a setting doesn't suit the inputs.
     """
     started = time.monotonic()
     if is_first() and not (folder / CONFIG).is_file():
         claim_folder(folder, config)
     own = held.enter_context(own_folder(folder))
-    held.enter_context(only_writer(own))
     plan = make_plan(config, inputs, own, console)
     probes = make_probes(config, inputs, plan.step, plan.total, own)
     checkpoints = Checkpoints(folder / "checkpoints", config.checkpoint.keep)
@@ -178,7 +168,7 @@ def open_session(
         watch=seen,
         stop=stop,
     )
-    return Session(config, inputs, plan, probes, folder, loop, started)
+    return Session(config, inputs, plan, folder, loop, started)
 
 
 def _export(inputs: Inputs, params: Params, folder: Path) -> None:

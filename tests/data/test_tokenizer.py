@@ -155,10 +155,14 @@ class TestLoading:
         with pytest.raises(DataError, match=r"Qwen2Tokenizer without tokenizer\.json"):
             load_tokenizer(tmp_path)
         (tmp_path / "tokenizer_config.json").write_text("[]")
-        with pytest.raises(DataError, match=r"tokenizer_config\.json: found list"):
+        with pytest.raises(
+            DataError, match=r"tokenizer_config\.json: expected a JSON object"
+        ):
             load_tokenizer(tmp_path)
         (tmp_path / "tokenizer_config.json").write_text("{")
-        with pytest.raises(DataError, match=r"tokenizer_config\.json: not JSON"):
+        with pytest.raises(
+            DataError, match=r"tokenizer_config\.json: not readable as JSON"
+        ):
             load_tokenizer(tmp_path)
 
     @pytest.mark.parametrize("content", ["", "{}", "[]", '{"model": {"type": "BPE"}}'])

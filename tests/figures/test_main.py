@@ -72,7 +72,7 @@ def test_missing_table_and_manifest(tables, tmp_path):
     with pytest.raises(GradlabError, match="`python -m analyses gradient_comparison`"):
         redraw(NAME, tables=tmp_path, out=tmp_path)
     (tmp_path / f"{NAME}.csv").write_bytes((tables / f"{NAME}.csv").read_bytes())
-    with pytest.raises(GradlabError, match=r"json: there is no such manifest"):
+    with pytest.raises(GradlabError, match=r"json: no such file"):
         redraw(NAME, tables=tmp_path, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

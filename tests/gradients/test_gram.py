@@ -1,5 +1,7 @@
 """Gram matrices against stacked gradients; the sketch's error; memory."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from gradlab.gradients import (
     projected_gram,
     side_gradients,
     token_gram,
+    token_weights,
 )
 from gradlab.losses import resolve
 from tests.gradients.models import flat, make_case, take
@@ -27,12 +30,14 @@ def _float64():
 def stacked(case, parts=("total",), loss="dpo"):
     """All gradients at once: what the library avoids."""
     rows = {part: [] for part in parts}
+
+    @jax.jit
+    def split(p, data, pairs):
+        return side_gradients(loss, lambda p: case.batch_logps(p, data), p, pairs)
+
     for i in range(len(case.pairs.chosen_mask)):
         one = take(case, [i])
-        split = jax.jit(
-            lambda p, one=one: side_gradients(loss, one.logps_fn, p, one.pairs)
-        )
-        sides = split(one.params)
+        sides = split(one.params, one.data, one.pairs)
         for part in parts:
             rows[part].append(flat(getattr(sides, part)))
     return np.stack([row for part in parts for row in rows[part]])
@@ -73,18 +78,26 @@ def test_both_sides_and_one_side(case_and_rows):
 
 def test_order_moves_rows_and_columns():
     case, order = make_case(batch=N), np.array([3, 0, 4, 1, 2])
-    moved = gram_of(take(case, order), microbatch=2)
-    expected = np.asarray(gram_of(case, microbatch=2))[order][:, order]
+
+    @jax.jit
+    def gram(data, pairs):
+        return pair_gram(
+            "dpo", case.batch_logps, case.params, data, pairs, microbatch=2
+        )
+
+    other = take(case, order)
+    moved = gram(other.data, other.pairs)
+    expected = np.asarray(gram(case.data, case.pairs))[order][:, order]
     np.testing.assert_allclose(moved, expected, rtol=1e-11, atol=1e-17)
 
 
-def projected(case, key, **options):
-    run = jax.jit(
-        lambda p: projected_gram(
-            "dpo", case.batch_logps, p, case.data, case.pairs, key, **options
+def projection(case, **options):
+    """A key's sketch, compiled once."""
+    return jax.jit(
+        lambda key: projected_gram(
+            "dpo", case.batch_logps, case.params, case.data, case.pairs, key, **options
         )
     )
-    return run(case.params)
 
 
 def test_the_sketch_is_unbiased_and_its_error_is_reported(case_and_rows):
@@ -120,11 +133,12 @@ def test_the_sketch_is_unbiased_and_its_error_is_reported(case_and_rows):
 
 def test_the_sketch_does_not_depend_on_the_microbatch():
     case, key = make_case(batch=N), jax.random.key(3)
-    one, two = (projected(case, key, width=32, microbatch=m) for m in (2, 8))
+    by_two, whole = (projection(case, width=32, microbatch=m) for m in (2, 8))
+    one, two = by_two(key), whole(key)
     np.testing.assert_allclose(one.gram, two.gram, rtol=1e-9, atol=1e-15)
     np.testing.assert_allclose(one.norms, two.norms, rtol=1e-10)
     assert np.isfinite(one.error)
-    other = projected(case, jax.random.key(4), width=32, microbatch=8)
+    other = whole(jax.random.key(4))
     assert np.abs(other.gram - two.gram).max() > 0
 
 
@@ -157,13 +171,9 @@ def test_token_gram_equals_the_jacobians(microbatch):
 def test_the_token_gram_holds_the_pair_gram():
     """<g_c, g_r> = w_c' K w_r with the block of the token kernel."""
     case = make_case(batch=1)
-    tokens = token_gram(case.logps_fn, case.params)
+    tokens = jax.jit(lambda p: token_gram(case.logps_fn, p))(case.params)
     both = gram_of(case, part="both")
-    from dataclasses import replace
-
-    from gradlab.gradients import token_weights
-
-    chosen, rejected = case.logps_fn(case.params)
+    chosen, rejected = jax.jit(case.logps_fn)(case.params)
     weights = token_weights(
         "dpo", replace(case.pairs, chosen=chosen, rejected=rejected)
     )
@@ -179,7 +189,7 @@ def test_refusals():
     with pytest.raises(GradlabError, match="part is 'half'"):
         gram_of(case, part="half")
     with pytest.raises(GradlabError, match="expected at least 1 and 2"):
-        projected(case, jax.random.key(0), microbatch=1)
+        projection(case, microbatch=1)(jax.random.key(0))
 
 
 def temporaries(function, case):

@@ -216,3 +216,12 @@ def test_citations_of_a_run(drift_run, capsys):
     for part in ("2305.18290", "2212.10515", "2410.13828", "@software{gradlab"):
         assert printed.count(part) == 1
     assert "2410.08847" not in printed  # CHES isn't in this summary
+
+
+def test_citations_of_a_training_run(tmp_path, capsys):
+    (tmp_path / "manifest.json").write_text('{"loss": "dpop(lam=5) + 0.5*exmate"}')
+    assert main(["cite", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    for part in ("2402.13228", "@software{gradlab"):
+        assert printed.count(part) == 1
+    assert printed.count("@") == 3

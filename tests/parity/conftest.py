@@ -6,7 +6,12 @@ import warnings
 import pytest
 
 # They import torch at the top: not for the doctest collector, which takes all.
-collect_ignore = ["trl_live.py", "real_trainers.py", "trajectories.py"]
+collect_ignore = [
+    "trl_live.py",
+    "real_trainers.py",
+    "trajectories.py",
+    "bridged.py",
+]
 
 
 @pytest.fixture(scope="session")

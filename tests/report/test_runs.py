@@ -43,7 +43,7 @@ def test_no_run_there(tmp_path):
         read_run(folder)
     folder = write_run(tmp_path / "s")
     (folder / "manifest.json").write_text(json.dumps([1]))
-    with pytest.raises(GradlabError, match="a manifest is a JSON object"):
+    with pytest.raises(GradlabError, match="expected a JSON object"):
         read_run(folder)
 
 

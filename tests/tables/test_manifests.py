@@ -89,11 +89,11 @@ def test_round_trip_with_digests_of_the_files_beside(tmp_path):
 
 def test_refusals_name_the_file(tmp_path):
     path = tmp_path / "m.json"
-    with pytest.raises(GradlabError, match=r"m.json: there is no such manifest"):
+    with pytest.raises(GradlabError, match=r"m.json: no such file"):
         read_manifest(path)
     path.write_text("{")
-    with pytest.raises(GradlabError, match=r"m.json: not a readable manifest"):
+    with pytest.raises(GradlabError, match=r"m.json: not readable as JSON"):
         read_manifest(path)
     path.write_text("[1]")
-    with pytest.raises(GradlabError, match=r"a manifest is a JSON object"):
+    with pytest.raises(GradlabError, match=r"expected a JSON object"):
         read_manifest(path)

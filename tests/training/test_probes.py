@@ -13,10 +13,10 @@ from gradlab.losses import resolve
 from gradlab.training.batching import Batcher
 from gradlab.training.config import ProbeSettings
 from gradlab.training.forward import make_score
+from gradlab.training.probe_files import due_steps
 from gradlab.training.probe_sets import frozen_sets, probe_kinds
 from gradlab.training.probe_stats import logp_change, token_columns
 from gradlab.training.probe_tables import summary_table, text_table, token_table
-from gradlab.training.probes import due_steps
 from gradlab.training.step import Step, TrainState
 from tests.training.cases import CONFIG, rows, tiny
 

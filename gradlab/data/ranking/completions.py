@@ -148,7 +148,14 @@ def _check_scores(found: object, count: int) -> None:
         detail = f"'scores' is {what}, expected a list of {count} numbers"
         raise RowError("scores don't fit", detail)
     for place, score in enumerate(found, 1):
-        if type(score) not in (int, float) or not math.isfinite(score):
+        if type(score) not in (int, float) or not _is_finite(score):
             what = type_name(score) if type(score) is not float else score
             detail = f"score {place} is {what}, expected a finite number"
             raise RowError("scores don't fit", detail)
+
+
+def _is_finite(score: float) -> bool:
+    try:
+        return math.isfinite(score)
+    except OverflowError:  # an integer beyond the largest float
+        return False

@@ -6,7 +6,6 @@ The first line names the judge. Every other one is a question (`row`, the number
 tell what was spent: `unanswered` attempts by reason, and tokens.
 """
 
-import contextlib
 import json
 import os
 import threading
@@ -20,6 +19,7 @@ from gradlab.data.badrows import RowError
 from gradlab.data.ranking.judges import Question
 from gradlab.data.ranking.retry import Trial
 from gradlab.data.sources import jsonl_rows
+from gradlab.disk import hold, reason
 from gradlab.errors import DataError, JudgeError
 
 FORMAT = "gradlab judgements 1"
@@ -122,10 +122,16 @@ class Judgements:
     ) -> None:
         """Closes the file, its lines safe on the disk; one without any goes away."""
         with self._writing:
-            os.fsync(self._file.fileno())
-            if not (self.cost.judgements or self.cost.failed):
-                self.path.unlink(missing_ok=True)
-            self._file.close()
+            try:
+                os.fsync(self._file.fileno())
+            except OSError as failure:
+                raise DataError(
+                    f"{self.path}: can't be written: {reason(failure)}"
+                ) from failure
+            finally:
+                if not (self.cost.judgements or self.cost.failed):
+                    self.path.unlink(missing_ok=True)
+                self._file.close()
 
     def __len__(self) -> int:
         """How many questions are answered."""
@@ -151,12 +157,12 @@ class Judgements:
         try:
             if self._file.write(text) == len(text):
                 return
-            reason = "no space is left on its disk"
+            why = "no space is left on its disk"
         except OSError as error:
-            reason = str(error.strerror)
+            why = reason(error)
         self._file.truncate(before)
         raise DataError(
-            f"{self.path}: can't be written: {reason}; run again to go on from there"
+            f"{self.path}: can't be written: {why}; run again to go on from there"
         )
 
     def _keep(self, line: dict[str, Any]) -> None:
@@ -166,16 +172,11 @@ class Judgements:
             self._found[key] = float(line["preference"])
 
     def _lock(self) -> None:
-        with contextlib.suppress(ImportError):  # no such module on Windows
-            import fcntl
-
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise DataError(
-                    f"{self.path}: another process is adding judgements to it; wait "
-                    "for it, or name another file"
-                ) from error
+        if not hold(self._file):
+            raise DataError(
+                f"{self.path}: another process is adding judgements to it; wait for "
+                "it, or name another file"
+            )
 
     def _mend(self) -> None:
         """Begins a new file; cuts a torn last line off an old one."""

@@ -7,7 +7,12 @@ from gradlab.types import PairLogps, PairWeights
 
 
 def simpo_weights(
-    pairs: PairLogps, *, beta, gamma, gamma_beta_ratio, label_smoothing
+    pairs: PairLogps,
+    *,
+    beta: float,
+    gamma: float,
+    gamma_beta_ratio: float | None,
+    label_smoothing: float,
 ) -> PairWeights:
     """c/L_w and -c/L_l with c = -beta (s(-m) - eps)."""
     chosen, rejected = mean_logps(pairs)
@@ -16,7 +21,9 @@ def simpo_weights(
     return averaged_sides(pairs, slope, -slope)
 
 
-def alphapo_weights(pairs: PairLogps, *, alpha, beta, gamma, exp_clip) -> PairWeights:
+def alphapo_weights(
+    pairs: PairLogps, *, alpha: float, beta: float, gamma: float, exp_clip
+) -> PairWeights:
     """c e^(-alpha A_w) / L_w and -c e^(-alpha A_l) / L_l with c = -beta s(-m)."""
     chosen, rejected = mean_logps(pairs)
     lead = alphapo_reward(chosen, alpha, exp_clip)

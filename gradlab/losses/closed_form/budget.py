@@ -11,7 +11,7 @@ from gradlab.losses.terms import lengths, log_ratios, masked, spread
 from gradlab.types import Array, PairLogps, PairWeights
 
 
-def penalty_slopes(pairs: PairLogps, loss: str, delta, drop) -> Array:
+def penalty_slopes(pairs: PairLogps, loss: str, delta: float, drop: str) -> Array:
     """e_t = -dpen/dlogp_w,t on each chosen token, [B, T]; 0 at the kink."""
     mask = pairs.chosen_mask
     if drop == "tokenwise":
@@ -26,7 +26,7 @@ def penalty_slopes(pairs: PairLogps, loss: str, delta, drop) -> Array:
 
 
 def bcr_added_weights(
-    pairs: PairLogps, *, lam, delta, beta, drop, base
+    pairs: PairLogps, *, lam: float, delta: float, beta: float, drop: str, base
 ) -> PairWeights | None:
     """The base's weights, and -lam e_t more on the chosen tokens."""
     weights = (
@@ -40,7 +40,9 @@ def bcr_added_weights(
     return PairWeights(weights.chosen - lam * slopes, weights.rejected)
 
 
-def bcr_inside_weights(pairs: PairLogps, *, lam, delta, beta, drop) -> PairWeights:
+def bcr_inside_weights(
+    pairs: PairLogps, *, lam: float, delta: float, beta: float, drop: str
+) -> PairWeights:
     """-beta (1 + lam e_t) s(-m) on the chosen tokens, +beta s(-m) on the rejected."""
     penalty = budget_penalty(pairs, "bcr_inside", delta, drop)
     a, b = log_ratios(pairs, "bcr_inside")

@@ -15,14 +15,16 @@ def add_weights(
     return jax.tree.map(lambda x, y: x + factor * y, first, second)
 
 
-def dpo_mle_weights(pairs: PairLogps, *, beta, weight, reduction) -> PairWeights:
+def dpo_mle_weights(
+    pairs: PairLogps, *, beta: float, weight, reduction: str
+) -> PairWeights:
     """DPO's weights plus `weight` times the likelihood's."""
     dpo = dpo_weights(pairs, beta=beta, label_smoothing=0.0)
     return add_weights(dpo, mle_weights(pairs, reduction=reduction), weight)
 
 
 def dpo_exmate_weights(
-    pairs: PairLogps, *, beta, weight, lam, reduction
+    pairs: PairLogps, *, beta: float, weight, lam: float, reduction: str
 ) -> PairWeights:
     """DPO's weights plus `weight` times ExMATE's."""
     dpo = dpo_weights(pairs, beta=beta, label_smoothing=0.0)

@@ -9,7 +9,7 @@ from gradlab.losses.terms import clipped_slope, log_ratios
 from gradlab.types import Array, PairLogps, PairWeights
 
 
-def spin_weights(pairs: PairLogps, *, beta, link) -> PairWeights:
+def spin_weights(pairs: PairLogps, *, beta: float, link) -> PairWeights:
     """As of `dpo` or `hinge`."""
     if link == "hinge":
         return hinge_weights(pairs, beta=beta)

@@ -9,7 +9,7 @@ from gradlab.types import Array, PairLogps, PairWeights
 
 
 def f_dpo_weights(
-    pairs: PairLogps, *, beta, divergence, alpha, exp_clip
+    pairs: PairLogps, *, beta: float, divergence, alpha: float, exp_clip
 ) -> PairWeights:
     """D_w = -beta s(-m) g'(a), D_l = +beta s(-m) g'(b)."""
     a, b = log_ratios(pairs, "f_dpo")
@@ -29,7 +29,9 @@ def f_dpo_weights(
     return summed_sides(pairs, -slope * slope_a, slope * slope_b)
 
 
-def exo_pair_weights(pairs: PairLogps, *, beta, label_smoothing) -> PairWeights:
+def exo_pair_weights(
+    pairs: PairLogps, *, beta: float, label_smoothing: float
+) -> PairWeights:
     """D_w = beta s(x) s(-x) (x - log((1-eps)/eps)) = -D_l."""
     a, b = log_ratios(pairs, "exo_pair")
     x = beta * (a - b)
@@ -38,7 +40,7 @@ def exo_pair_weights(pairs: PairLogps, *, beta, label_smoothing) -> PairWeights:
     return summed_sides(pairs, slope, -slope)
 
 
-def discopop_weights(pairs: PairLogps, *, beta, tau) -> PairWeights:
+def discopop_weights(pairs: PairLogps, *, beta: float, tau: float) -> PairWeights:
     """dL/dx = -(1-w) s(-x) - w e^-x + w' (e^-x + log s(x)), w = s(x/tau)."""
     a, b = log_ratios(pairs, "discopop")
     x = beta * (a - b)

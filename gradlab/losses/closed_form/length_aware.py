@@ -17,7 +17,9 @@ from gradlab.losses.terms import (
 from gradlab.types import PairLogps, PairWeights
 
 
-def averaged_dpo_weights(pairs: PairLogps, *, beta, reference_averaged) -> PairWeights:
+def averaged_dpo_weights(
+    pairs: PairLogps, *, beta: float, reference_averaged
+) -> PairWeights:
     """c/L_w and -c/L_l with c = -beta s(-m), whichever way the reference enters m."""
     if reference_averaged:
         a, b = mean_log_ratios(pairs, "averaged_dpo")
@@ -29,7 +31,7 @@ def averaged_dpo_weights(pairs: PairLogps, *, beta, reference_averaged) -> PairW
     return averaged_sides(pairs, slope, -slope)
 
 
-def rdpo_weights(pairs: PairLogps, *, beta, alpha) -> PairWeights:
+def rdpo_weights(pairs: PairLogps, *, beta: float, alpha: float) -> PairWeights:
     """D_w = -beta s(-m) = -D_l, with the lengths inside m."""
     a, b = log_ratios(pairs, "rdpo")
     counts = lengths(pairs)
@@ -38,7 +40,9 @@ def rdpo_weights(pairs: PairLogps, *, beta, alpha) -> PairWeights:
     return summed_sides(pairs, slope, -slope)
 
 
-def lddpo_weights(pairs: PairLogps, *, beta, alpha, weight_reference) -> PairWeights:
+def lddpo_weights(
+    pairs: PairLogps, *, beta: float, alpha: float, weight_reference
+) -> PairWeights:
     """c w_t and -c w_t with c = -beta s(-m)."""
     weights = lddpo_token_weights(pairs, alpha)
     ref_chosen, ref_rejected = require(pairs, "lddpo", "ref_chosen", "ref_rejected")

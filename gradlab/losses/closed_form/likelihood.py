@@ -13,7 +13,9 @@ from gradlab.losses.terms import (
 from gradlab.types import Array, PairLogps, PairWeights
 
 
-def likelihood_weight(pairs: PairLogps, counts: Array, mask: Array, reduction) -> Array:
+def likelihood_weight(
+    pairs: PairLogps, counts: Array, mask: Array, reduction: str
+) -> Array:
     """d(log-likelihood of one side)/dlogp: 1, 1/L or B/N on each token, [B, T]."""
     ones = jnp.ones_like(counts)
     per_pair = {
@@ -31,21 +33,21 @@ def chosen_nll_weight(pairs: PairLogps, reduction: str) -> Array:
     return -likelihood_weight(pairs, counts, pairs.chosen_mask, reduction)
 
 
-def unlikelihood_sequence_weights(pairs: PairLogps, *, alpha) -> PairWeights:
+def unlikelihood_sequence_weights(pairs: PairLogps, *, alpha: float) -> PairWeights:
     """Rejected tokens weigh alpha times the odds of the whole response."""
     per_pair = alpha * odds(seq_logps(pairs).rejected)
     rejected = spread(per_pair, pairs.rejected_mask)
     return PairWeights(chosen_nll_weight(pairs, "sum"), rejected)
 
 
-def mle_weights(pairs: PairLogps, *, reduction) -> PairWeights:
+def mle_weights(pairs: PairLogps, *, reduction: str) -> PairWeights:
     """-1, -1/L_w or -B/N_w on chosen tokens; nothing on rejected ones."""
     rejected = jnp.zeros_like(masked(pairs.rejected, pairs.rejected_mask))
     return PairWeights(chosen_nll_weight(pairs, reduction), rejected)
 
 
 def unlikelihood_token_weights(
-    pairs: PairLogps, *, alpha, reduction, min_one_minus_p
+    pairs: PairLogps, *, alpha: float, reduction: str, min_one_minus_p
 ) -> PairWeights:
     """Rejected tokens weigh alpha times their odds p/(1-p)."""
     mask = pairs.rejected_mask

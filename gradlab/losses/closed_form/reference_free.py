@@ -16,7 +16,9 @@ from gradlab.losses.terms import (
 from gradlab.types import PairLogps, PairWeights
 
 
-def slic_weights(pairs: PairLogps, *, delta, beta, lam, regularizer) -> PairWeights:
+def slic_weights(
+    pairs: PairLogps, *, delta: float, beta: float, lam: float, regularizer
+) -> PairWeights:
     """The open hinge gives -beta and +beta; the likelihood term pulls the chosen up."""
     sums = seq_logps(pairs)
     is_open = jnp.where(beta * (sums.chosen - sums.rejected) < delta, beta, 0.0)
@@ -26,7 +28,12 @@ def slic_weights(pairs: PairLogps, *, delta, beta, lam, regularizer) -> PairWeig
 
 
 def cpo_weights(
-    pairs: PairLogps, *, beta, alpha, label_smoothing, nll_reduction
+    pairs: PairLogps,
+    *,
+    beta: float,
+    alpha: float,
+    label_smoothing: float,
+    nll_reduction,
 ) -> PairWeights:
     """DPO's weights without reference, and alpha times those of the likelihood."""
     sums = seq_logps(pairs)
@@ -36,7 +43,7 @@ def cpo_weights(
     return PairWeights(weights.chosen + alpha * nll, weights.rejected)
 
 
-def orpo_weights(pairs: PairLogps, *, lam) -> PairWeights:
+def orpo_weights(pairs: PairLogps, *, lam: float) -> PairWeights:
     """-(1/L_w)[1 + lam s(-o)/(1 - e^A_w)] and (lam/L_l) s(-o)/(1 - e^A_l)."""
     chosen, rejected = mean_logps(pairs)
     log_odds_ratio = (chosen - rejected) - (log1mexp(chosen) - log1mexp(rejected))

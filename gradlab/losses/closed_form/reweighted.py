@@ -9,7 +9,7 @@ from gradlab.losses.terms import log_ratios, logistic_slope, seq_sum, spread
 from gradlab.types import PairLogps, PairWeights
 
 
-def sampo_weights(pairs: PairLogps, *, beta, shared_indices, key) -> PairWeights:
+def sampo_weights(pairs: PairLogps, *, beta: float, shared_indices, key) -> PairWeights:
     """c = -beta s(-m) on the chosen tokens kept, -c on the rejected ones kept."""
     ref_chosen, ref_rejected = require(pairs, "sampo", "ref_chosen", "ref_rejected")
     kept, ref_kept = sampo_selections(pairs, shared_indices, key)
@@ -20,7 +20,9 @@ def sampo_weights(pairs: PairLogps, *, beta, shared_indices, key) -> PairWeights
     return PairWeights(spread(slope, kept.chosen), spread(-slope, kept.rejected))
 
 
-def wpo_weights(pairs: PairLogps, *, beta, clamp, label_smoothing) -> PairWeights:
+def wpo_weights(
+    pairs: PairLogps, *, beta: float, clamp, label_smoothing: float
+) -> PairWeights:
     """DPO's weights times the pair's constant W."""
     a, b = log_ratios(pairs, "wpo")
     slope = beta * logistic_slope(beta * (a - b), label_smoothing)

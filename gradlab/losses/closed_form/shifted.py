@@ -8,7 +8,9 @@ from gradlab.losses.terms import log_ratios
 from gradlab.types import PairLogps, PairWeights
 
 
-def cal_dpo_weights(pairs: PairLogps, *, beta, calibration_weight) -> PairWeights:
+def cal_dpo_weights(
+    pairs: PairLogps, *, beta: float, calibration_weight: float
+) -> PairWeights:
     """DPO's weights at beta = 1, and each side's distance from its target."""
     a, b = log_ratios(pairs, "cal_dpo")
     target = 1.0 / (2.0 * beta)
@@ -17,14 +19,14 @@ def cal_dpo_weights(pairs: PairLogps, *, beta, calibration_weight) -> PairWeight
     return summed_sides(pairs, -away + pull * (a - target), away + pull * (b + target))
 
 
-def dpo_shift_weights(pairs: PairLogps, *, beta, f) -> PairWeights:
+def dpo_shift_weights(pairs: PairLogps, *, beta: float, f) -> PairWeights:
     """The rejected side weighs f times the chosen."""
     a, b = log_ratios(pairs, "dpo_shift")
     slope = beta * jax.nn.sigmoid(-beta * (a - f * b))
     return summed_sides(pairs, -slope, f * slope)
 
 
-def bpo_weights(pairs: PairLogps, *, beta, alpha) -> PairWeights:
+def bpo_weights(pairs: PairLogps, *, beta: float, alpha: float) -> PairWeights:
     """All on the side that binds; half of each at a tie."""
     a, b = log_ratios(pairs, "bpo")
     for_chosen, for_rejected = beta * a, -alpha * beta * b
@@ -36,7 +38,9 @@ def bpo_weights(pairs: PairLogps, *, beta, alpha) -> PairWeights:
     )
 
 
-def flexdpo_weights(pairs: PairLogps, *, beta_pos, beta_neg) -> PairWeights:
+def flexdpo_weights(
+    pairs: PairLogps, *, beta_pos: float, beta_neg: float
+) -> PairWeights:
     """Each side weighs its own beta."""
     a, b = log_ratios(pairs, "flexdpo")
     away = jax.nn.sigmoid(-(beta_pos * a - beta_neg * b))

@@ -17,7 +17,9 @@ def ranks(values: Array) -> Array:
     return jnp.argsort(jnp.argsort(values, stable=True))
 
 
-def aot_weights(pairs: PairLogps, *, beta, label_smoothing) -> PairWeights:
+def aot_weights(
+    pairs: PairLogps, *, beta: float, label_smoothing: float
+) -> PairWeights:
     """The logistic slope at the pair's rank, on both sides."""
     policy, ref = seq_logps(pairs), ref_seq_logps(pairs, "aot")
     margins = policy.chosen - policy.rejected
@@ -26,7 +28,9 @@ def aot_weights(pairs: PairLogps, *, beta, label_smoothing) -> PairWeights:
     return summed_sides(pairs, slope, -slope)
 
 
-def aot_unpaired_weights(pairs: PairLogps, *, beta, label_smoothing) -> PairWeights:
+def aot_unpaired_weights(
+    pairs: PairLogps, *, beta: float, label_smoothing: float
+) -> PairWeights:
     """The logistic slope at the rank of each side's own log-ratio."""
     a, b = log_ratios(pairs, "aot_unpaired")
     delta = jnp.sort(a) - jnp.sort(b)

@@ -15,14 +15,14 @@ from gradlab.losses.terms import (
 from gradlab.types import PairLogps, PairWeights
 
 
-def mate_weights(pairs: PairLogps, *, lam, reduction) -> PairWeights:
+def mate_weights(pairs: PairLogps, *, lam: float, reduction: str) -> PairWeights:
     """The likelihood's weights on both sides, the rejected one's times -lam."""
     counts = lengths(pairs).rejected
     rejected = likelihood_weight(pairs, counts, pairs.rejected_mask, reduction)
     return PairWeights(chosen_nll_weight(pairs, reduction), lam * rejected)
 
 
-def exmate_weights(pairs: PairLogps, *, lam, reduction) -> PairWeights:
+def exmate_weights(pairs: PairLogps, *, lam: float, reduction: str) -> PairWeights:
     """Rejected tokens weigh lam times an exponential of the response's likelihood."""
     mask = pairs.rejected_mask
     chosen = chosen_nll_weight(pairs, reduction)

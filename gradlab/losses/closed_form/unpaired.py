@@ -10,7 +10,9 @@ from gradlab.losses.unpaired import kto_reference_point
 from gradlab.types import PairLogps, PairWeights
 
 
-def kto_weights(pairs: PairLogps, *, beta, lam_d, lam_u) -> PairWeights:
+def kto_weights(
+    pairs: PairLogps, *, beta: float, lam_d: float, lam_u: float
+) -> PairWeights:
     """Half of -lam_d beta s'(beta (a - z0)) and of +lam_u beta s'(beta (z0 - b))."""
     a, b = log_ratios(pairs, "kto")
     z0 = kto_reference_point(pairs)
@@ -19,7 +21,7 @@ def kto_weights(pairs: PairLogps, *, beta, lam_d, lam_u) -> PairWeights:
     return summed_sides(pairs, chosen / 2.0, rejected / 2.0)
 
 
-def kto_pair_weights(pairs: PairLogps, *, beta, detach_kl) -> PairWeights:
+def kto_pair_weights(pairs: PairLogps, *, beta: float, detach_kl) -> PairWeights:
     """Each example's own slope, and its share in the other side's batch mean."""
     a, b = log_ratios(pairs, "kto_pair")
     u = sigmoid_slope(beta * (a - jax.nn.relu(jnp.mean(b))))

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import json
 import re
+import reprlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,8 +78,8 @@ def _checked_grid(grid: Any, source: str) -> dict[str, list[Any]]:
     """Values by key, of the types that the settings have."""
     if not isinstance(grid, Mapping) or not grid:
         raise GradlabError(
-            f"{source}: {GRID} is {grid!r:.40}; expected keys with lists of values, "
-            "e.g. seed: [0, 1]"
+            f"{source}: {GRID} is {reprlib.repr(grid)}; expected keys with lists of "
+            "values, e.g. seed: [0, 1]"
         )
     return {str(key): _values(str(key), grid[key], source) for key in grid}
 
@@ -86,7 +87,8 @@ def _checked_grid(grid: Any, source: str) -> dict[str, list[Any]]:
 def _values(key: str, values: Any, source: str) -> list[Any]:
     if not isinstance(values, list) or not values:
         raise GradlabError(
-            f"{source}: {GRID}.{key} is {values!r:.40}; expected a list of values"
+            f"{source}: {GRID}.{key} is {reprlib.repr(values)}; expected a list "
+            "of values"
         )
     typed = []
     for value in values:

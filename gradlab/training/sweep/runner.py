@@ -10,12 +10,13 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
+from gradlab.disk import LOCK, locked
 from gradlab.errors import GradlabError
 from gradlab.training.config import TrainConfig
 from gradlab.training.config_checks import refuse
 from gradlab.training.config_file import to_mapping
 from gradlab.training.inputs import Inputs, load_on_devices
-from gradlab.training.run_folder import inspect_folder, locked
+from gradlab.training.run_folder import inspect_folder
 from gradlab.training.session import Session, open_session, refuse_early
 from gradlab.training.signals import StopRequest, stop_requests
 from gradlab.training.step import TrainState
@@ -56,7 +57,6 @@ def sweep(config: SweepConfig) -> Path:
         refuse_early(run.config)
         inspect_folder(folder / run.name, run.config)
     groups = grouped(mine, config.together)
-    folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     # float32 means float32 on accelerators too.
     with jax.default_matmul_precision("highest"), ExitStack() as held:
@@ -126,11 +126,10 @@ class _Worker:
 
     def _open(self, run: Run, held: ExitStack) -> Session | None:
         """The run, ready to train; None where there is nothing to do, or no way."""
-        lock = locked(self.folder / f".{run.name}.lock")
-        if not held.enter_context(lock):
+        place = self.folder / run.name
+        if not held.enter_context(locked(place / LOCK)):
             self.shown.end(run.name, "left to another process, which is training it")
             return None
-        place = self.folder / run.name
         if status(place) == "done":
             self.shown.end(run.name, "done before")
             return None

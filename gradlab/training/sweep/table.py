@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from gradlab.tables import read_table, stage, write_table
+from gradlab.disk import LOCK, locked
+from gradlab.errors import GradlabError
+from gradlab.tables import read_table, require_columns, stage, write_table
 from gradlab.training.metriclog import read_metrics
-from gradlab.training.run_folder import CONFIG, FAILURE, MANIFEST, METRICS, locked
+from gradlab.training.run_folder import CONFIG, FAILURE, MANIFEST, METRICS
 from gradlab.training.sweep.grid import Run
 
 Status = Literal["done", "failed", "begun", "waiting"]
@@ -50,10 +52,13 @@ def sweep_table(runs: Sequence[Run], folder: Path) -> pd.DataFrame:
 
 
 def _results(folder: Path) -> dict[str, Any]:
-    last = read_metrics(folder / METRICS)[-1]
-    found: dict[str, Any] = {f"final.{name}": value for name, value in last.items()}
-    if (folder / "probes.csv").is_file():
-        probes = read_table(folder / "probes.csv")
+    lines = read_metrics(folder / METRICS)
+    if not lines:
+        raise GradlabError(f"{folder / METRICS}: empty, expected the lines of a run")
+    found: dict[str, Any] = {f"final.{name}": v for name, v in lines[-1].items()}
+    if (path := folder / "probes.csv").is_file():
+        probes = read_table(path)
+        require_columns(probes, ["step", "probe", "metric", "statistic"], str(path))
         probes = probes[probes["step"] == probes["step"].max()]
         means = probes[probes["statistic"] == "mean"]
         names = "probe." + means["probe"] + "." + means["metric"]
@@ -67,7 +72,7 @@ def write_sweep_table(runs: Sequence[Run], folder: Path, out: Path) -> None:
     Guarantees:
       Of several processes, the last to write has read the results of all others.
     """
-    with locked(out / ".lock", wait=True), stage(out) as partial:
+    with locked(out / LOCK, wait=True), stage(out) as partial:
         table = sweep_table(runs, folder)
         write_table(table, partial / "sweep.csv")
         write_table(table, partial / "sweep.parquet")

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from gradlab.cli import main
+from gradlab.disk import locked
 from gradlab.tables import read_table
-from gradlab.training.run_folder import locked
 
 ROOT = Path(__file__).resolve().parents[3]
 RATES = {"optimiser.learning_rate": [0.01, 0.001]}
@@ -150,7 +150,7 @@ def test_two_processes_share_a_folder(sweep_file, tmp_path):
 def test_a_run_in_training_elsewhere_is_left_alone(sweep_file, tmp_path, capsys):
     file, out = sweep_file({"seed": [0, 1]}), tmp_path / "out"
     (out / "runs").mkdir(parents=True)
-    with locked(out / "runs" / ".seed=0.lock") as held:
+    with locked(out / "runs" / "seed=0" / ".lock") as held:
         assert held
         assert main(["sweep", str(file), "--out", str(out)]) == 0
     assert "seed=0: left to another process" in capsys.readouterr().err

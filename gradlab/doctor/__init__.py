@@ -1,0 +1,1 @@
+"""What `gradlab doctor` looks at: the installation, and a model with its data."""

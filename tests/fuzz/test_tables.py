@@ -1,0 +1,154 @@
+"""Tables, manifests and metrics of earlier runs, read back by report, table, resume."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import strategies as st
+
+from gradlab.errors import GradlabError
+from gradlab.paper.command import paper_table
+from gradlab.paper.config import TableConfig
+from gradlab.report.command import report
+from gradlab.report.config import ReportConfig
+from gradlab.report.page import render_page
+from gradlab.report.payload import run_payload
+from gradlab.report.runs import read_run
+from gradlab.tables import read_manifest, read_table
+from gradlab.training.metriclog import read_metrics
+from tests.fuzz.cases import (
+    SCALARS,
+    VALUES,
+    as_lines,
+    changed,
+    damaged,
+    fuzz,
+    loads_or_refuses,
+    objects,
+    sizes,
+)
+from tests.report.material import LOSSES, tokens_table, write_run
+
+
+@pytest.fixture
+def run(tmp_path):
+    tokens = tokens_table(2, length=3).assign(region="prefix")
+    summary = pd.DataFrame({"loss": LOSSES, "pairs": 2, "value": [0.1, np.inf, np.nan]})
+    return write_run(tmp_path / "run", tokens, summary=summary, prompts=("a", "b"))
+
+
+def frames(good: pd.DataFrame) -> st.SearchStrategy[bytes]:
+    """Parquet files of a table in which columns are absent, or hold other things."""
+    columns = list(good.columns)
+
+    def file(changes: dict, rows: int, twice: bool) -> bytes:
+        frame = good.copy()
+        for name, value in changes.items():
+            if value is None:
+                del frame[name]
+            else:
+                frame[name] = [value] * len(frame)
+        frame = frame.head(rows)
+        frame = pd.concat([frame, frame]) if twice else frame
+        written = io.BytesIO()
+        frame.to_parquet(written, index=False)
+        return written.getvalue()
+
+    numbers = st.integers(-5, 5) | st.floats() | st.sampled_from([2**62, -(2**62)])
+    other = st.none() | st.booleans() | numbers | st.text(max_size=5) | st.just([1, 2])
+    changes = st.dictionaries(st.sampled_from(columns), other, max_size=3)
+    return st.builds(file, changes, st.integers(0, 100), st.booleans())
+
+
+def csvs(good: bytes) -> st.SearchStrategy[bytes]:
+    head, *rows = good.decode().splitlines()
+    cells = st.lists(SCALARS.map(str), max_size=9).map(",".join)
+    drawn = st.lists(cells | st.sampled_from(rows), max_size=4)
+    return damaged(good) | drawn.map(
+        lambda lines: "\n".join([head, *lines]).encode(errors="surrogatepass")
+    )
+
+
+def use(folder):
+    """Everything that reads a run."""
+
+    def page():
+        render_page([run_payload(read_run(folder))])
+
+    def table():
+        config = TableConfig(run=folder, draws=5)
+        made = paper_table(config)
+        made.latex(), made.markdown(), made.csv()
+
+    loads_or_refuses(page, "")
+    loads_or_refuses(table, "")
+
+
+@sizes(15, 350)
+@pytest.mark.parametrize("name", ["tokens.parquet", "prompts.parquet", "summary.csv"])
+def test_tables_of_a_run(most, name, run):
+    good = (run / name).read_bytes()
+    drawn = csvs(good) if name.endswith("csv") else damaged(good) | frames(
+        pd.read_parquet(run / name)
+    )  # fmt: skip
+
+    def check(content):
+        (run / name).write_bytes(content)
+        loads_or_refuses(lambda: read_table(run / name), name)
+        use(run)
+
+    fuzz(most, check, drawn)
+    (run / name).write_bytes(good)
+    render_page([run_payload(read_run(run))])
+    assert paper_table(TableConfig(run=run, draws=5)).losses == list(LOSSES)
+
+
+@sizes(10, 300)
+def test_manifests(most, run):
+    path = run / "manifest.json"
+    good = json.loads(path.read_text()) | {"versions": {}, "losses": {}, "commit": "a"}
+    drawn = changed(good).map(json.dumps).map(str.encode)
+
+    def check(content):
+        path.write_bytes(content)
+        loads_or_refuses(lambda: read_manifest(path), path)
+        use(run)
+
+    fuzz(most, check, drawn | damaged(json.dumps(good).encode()))
+
+
+@sizes(30, 600)
+def test_metrics(most, tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    line = objects({"step": st.integers(), "loss": st.floats()})
+    good = as_lines([{"step": 1, "loss": 0.5}, {"step": 2, "loss": "nan"}])
+    drawn = st.lists(line | VALUES, max_size=3).map(as_lines) | damaged(good)
+
+    def check(content):
+        path.write_bytes(content)
+        for found in loads_or_refuses(lambda: read_metrics(path), path) or ():
+            assert isinstance(found.get("step", 0), int)
+
+    fuzz(most, check, drawn)
+    path.write_bytes(good)
+    assert len(read_metrics(path)) == 2
+
+
+@sizes(15, 250)
+def test_a_refused_report_changes_nothing(most, run, tmp_path):
+    out = tmp_path / "out"
+    good = (run / "tokens.parquet").read_bytes()
+
+    def check(content):
+        (run / "tokens.parquet").write_bytes(content)
+        try:
+            report(ReportConfig(runs=(run,), out=out / "page.html"))
+        except GradlabError:
+            assert not out.exists()
+        else:
+            (out / "page.html").unlink()
+            out.rmdir()
+
+    fuzz(most, check, damaged(good))
