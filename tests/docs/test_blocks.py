@@ -14,6 +14,7 @@ from tests.docs.blocks import blocks_of, name, pages
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {name(path): blocks_of(path) for path in pages()}
+TESTED_APART = ("bridges",)  # tests/docs/test_bridges.py: some of it needs torch
 DATA = ("text", "json", "yaml", "bibtex", "")  # read, not run
 LOSS = "def my_loss(pairs):\n    return -pairs.chosen[:, 0]\n"
 RUNS = {  # what a page takes for granted
@@ -31,12 +32,14 @@ def runs_python(block):
 QUICK = [
     page
     for page, blocks in PAGES.items()
-    if any(runs_python(b) and b.note != "slow" for b in blocks)
+    if page not in TESTED_APART
+    and any(runs_python(b) and b.note != "slow" for b in blocks)
 ]
 WHOLE = [
     page
     for page, blocks in PAGES.items()
-    if any(b.commands or (runs_python(b) and b.note == "slow") for b in blocks)
+    if page not in TESTED_APART
+    and any(b.commands or (runs_python(b) and b.note == "slow") for b in blocks)
 ]
 
 
