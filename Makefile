@@ -58,7 +58,7 @@ dist: $(STAMPS)/test
 
 # Versions that the file names stay; UPGRADE=--upgrade takes the newest.
 lock:
-	$(UV) pip compile --quiet --extra test --extra parity $(UPGRADE) \
+	$(UV) pip compile --quiet --extra test --extra parity --extra docs $(UPGRADE) \
 	    --constraint requirements/torch.txt --no-emit-package torch \
 	    --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	    --generate-hashes --no-annotate --custom-compile-command "make lock" \

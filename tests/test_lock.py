@@ -26,7 +26,7 @@ def locked() -> dict[str, str]:
 LOCKED = locked()
 
 
-@pytest.mark.parametrize("group", ["dependencies", "test", "parity"])
+@pytest.mark.parametrize("group", ["dependencies", "test", "parity", "docs"])
 def test_versions_are_within_the_bounds(group):
     texts = PROJECT.get(group) or PROJECT["optional-dependencies"][group]
     for need in map(Requirement, texts):

@@ -1,6 +1,5 @@
 """`gradlab compare --logps`: everything but the model."""
 
-import io
 import json
 
 import numpy as np
@@ -70,10 +69,6 @@ def test_figures_summary_table_and_page_are_there(run, capsys):
     capsys.readouterr()
     assert main(["table", str(run), "--format", "csv"]) == 0
     assert capsys.readouterr().out.splitlines()[1].startswith("dpo,")
-    for figure in ("mass", "token_weights", "token_heat", "penalty"):
-        assert main(["table", str(run), "--figure", figure]) == 0
-        shown = pd.read_csv(io.StringIO(capsys.readouterr().out))
-        assert shown["loss"].nunique() == 3
     assert main(["cite", str(run)]) == 0
     assert "2212.10515" in capsys.readouterr().out  # of exmate
 
