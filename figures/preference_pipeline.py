@@ -30,8 +30,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from figures._preference_planes import planes
-from figures._preference_runs import budget, grid, losses, quadratic, threshold
+from figures._preference_runs import budget, grid, losses, quadratic
+from figures._preference_strengths import planes, threshold
 from gradlab.plotting import loss_styles, paper_style
 from gradlab.plotting.pairs import unique
 from gradlab.plotting.style import DOUBLE_COLUMN, INK, MUTED, SMALL, new_figure
