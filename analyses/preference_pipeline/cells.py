@@ -6,7 +6,7 @@ budget both are their base; on DPO with a budget of 0 the second is `dpop`.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -85,7 +85,7 @@ class Cell:
 def objective(program: Program, pairs: PairLogps, amounts: Amounts) -> Array:
     """[B] the loss of a cell."""
     form, base, drop, shape = program
-    loss = bcr_inside if form == "inside" else bcr_added
+    loss: Callable[..., Array] = bcr_inside if form == "inside" else bcr_added
     total = loss(
         pairs, base=base, lam=amounts.lam, delta=amounts.delta, drop=drop, shape=shape
     )

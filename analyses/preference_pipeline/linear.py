@@ -26,7 +26,7 @@ from analyses.preference_pipeline.config import Config
 from gradlab.losses import bcr_added, bcr_inside
 from gradlab.types import Array, PairLogps
 
-FORMS = {"outside": bcr_added, "inside": bcr_inside}
+FORMS: dict[str, Callable[..., Array]] = {"outside": bcr_added, "inside": bcr_inside}
 LENGTHS = (2, 3)  # tokens of the chosen and of the rejected response
 FACTORS = np.geomspace(0.25, 4, 121)  # lambda over its predicted threshold
 SHOWN = slice(None, None, 6)
