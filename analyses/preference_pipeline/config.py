@@ -142,7 +142,7 @@ class Runs:
         Base("ipo", 10.0, 2e-4),
     )
     plane_deltas: Sequence[float] = (2.0, 8.0)
-    plane_strengths: Sequence[float] = (0.25, 1.0, 4.0)
+    plane_strengths: Sequence[float] = (0.25, 4.0)
     token_deltas: Sequence[float] = (0.01, 0.05, 0.2)
     drops: Sequence[str] = ()
     shapes: Sequence[str] = ()
@@ -177,7 +177,7 @@ class Config:
     task: Task = Task()
     runs: Runs = Runs()
     draws: int = 10_000
-    time_limit: float = 1300.0
+    time_limit: float = 1500.0
     quick_compile: bool = False
 
     @classmethod
