@@ -177,7 +177,7 @@ class Config:
     task: Task = Task()
     runs: Runs = Runs()
     draws: int = 10_000
-    time_limit: float = 1500.0
+    time_limit: float = 1700.0
     quick_compile: bool = False
 
     @classmethod
