@@ -117,7 +117,7 @@ def test_inside_the_base_sees_the_chosen_side_lower(base, value, d_chosen, d_rej
 @pytest.mark.parametrize("drop", DROPS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_closed_forms_inside_are_the_derivative(base, drop, shape):
-    pairs = random_pairs(7)
+    pairs = random_pairs(7, batch=12)
     bound = resolve(
         "bcr_inside", lam=3.0, delta=0.05, drop=drop, shape=shape, base=base
     )
