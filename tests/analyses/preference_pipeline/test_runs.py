@@ -113,7 +113,8 @@ def test_thresholds_are_those_of_single_pairs_gradients(
         push, held = -fallen @ (w_good @ good - w_bad @ bad), fallen @ pull
         expected = (push / held if held > 0 else np.inf) if push > 0 else 0.0
         assert measured[name] == pytest.approx(expected, rel=1e-2), name
-    assert max(measured.values()) > 0
+    if spec != "ipo":  # under which the sum of these pairs rises
+        assert max(measured.values()) > 0
 
 
 def weights_on_sums(spec, logps, a, b):
