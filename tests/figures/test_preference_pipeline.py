@@ -78,7 +78,7 @@ def test_the_budget_panel_shows_the_means(figures, table):
 def test_the_planes_show_every_base_in_both_forms(figures, table):
     rows = table[(table["part"] == "plane") & (table["metric"] == "utility")]
     bottom = figures["planes"].axes[3:]
-    assert [ax.get_title() for ax in figures["planes"].axes[:3]] == [
+    assert [ax.get_title(loc="left") for ax in figures["planes"].axes[:3]] == [
         "dpo", "simpo", "ipo"
     ]  # fmt: skip
     for ax, on in zip(bottom, ("", "(base=simpo)", "(base=ipo)"), strict=True):
