@@ -33,7 +33,7 @@ SELECTIONS = {
 }
 
 
-def _styles() -> dict[str, LineStyle]:
+def styles_of_runs() -> dict[str, LineStyle]:
     """One colour per loss in all figures of the runs."""
     return loss_styles(("dpo", *FORMS, "dpo + mle", "other"))
 
@@ -43,11 +43,13 @@ def where(table: pd.DataFrame, mask: Any) -> pd.DataFrame:
     return cast(pd.DataFrame, table[np.asarray(mask, bool)])
 
 
-def _column(table: pd.DataFrame, name: str) -> np.ndarray:
+def column(table: pd.DataFrame, name: str) -> np.ndarray:
+    """Its numbers."""
     return table[name].to_numpy(float)
 
 
-def _at_end(table: pd.DataFrame, **keys) -> pd.DataFrame:
+def at_end(table: pd.DataFrame, **keys) -> pd.DataFrame:
+    """The rows of the last step."""
     rows = select(table, **keys)
     return where(rows, rows["step"] == rows["step"].max())
 
@@ -59,12 +61,12 @@ def budget(table: pd.DataFrame) -> Figure:
     panels = {"utility": "equal steps", "utility_equal_kl": "equal KL to the reference"}
     drawn, found = {}, []
     for ax, (metric, title) in zip(axes, panels.items(), strict=True):
-        rows = _at_end(table, part="delta", metric=metric)
+        rows = at_end(table, part="delta", metric=metric)
         deltas = sorted(rows["delta"].unique())
         place = {delta: number for number, delta in enumerate(deltas)}
         rows = rows.assign(place=[place[delta] for delta in rows["delta"]])
         forms = [form for form in FORMS if form in set(rows["loss"])]
-        styles = _styles()
+        styles = styles_of_runs()
         for name, level in _levels(table, rows, metric).items():
             drawn[name] = _level(ax, level, styles[name.partition(",")[0]])
         trends = seed_intervals(select(rows, loss=forms), ["loss", "place"])
@@ -73,7 +75,7 @@ def budget(table: pd.DataFrame) -> Figure:
             ax=ax,
         )  # fmt: skip
         values = seed_intervals(rows, ["loss", "delta"])
-        found += [_column(values, name) for name in ("low", "high", "value")]
+        found += [column(values, name) for name in ("low", "high", "value")]
         shown = deltas[:-1] if deltas[-1] == FREE else deltas
         ax.set_xticks(range(len(shown)), [f"{delta:g}" for delta in shown])
         ax.set_xlabel("budget for the chosen side (nats)")
@@ -93,10 +95,10 @@ def _levels(
 ) -> dict[str, list[float]]:
     """Name -> its interval: DPO, and the likelihood terms at equal steps."""
     found = {"dpo": _interval(select(rows, loss="dpo"))}
-    controls = _at_end(table, part="control", metric=metric)
+    controls = at_end(table, part="control", metric=metric)
     controls = where(controls, [str(x).endswith("*mle") for x in controls["loss"]])
     if not controls.empty:
-        strengths = np.unique(_column(controls, "strength"))
+        strengths = np.unique(column(controls, "strength"))
         own = select(controls, strength=strengths[len(strengths) // 2])
         gamma = unique(own, "loss")[0].removeprefix("dpo + ").removesuffix("*mle")
         name = f"dpo + mle, gamma {gamma}"
@@ -107,7 +109,7 @@ def _levels(
 def _interval(rows: pd.DataFrame) -> list[float]:
     """Mean, low and high over seeds."""
     means = seed_intervals(rows, ["metric"])
-    return [float(_column(means, name)[0]) for name in ("value", "low", "high")]
+    return [float(column(means, name)[0]) for name in ("value", "low", "high")]
 
 
 def _level(ax: Axes, level: list[float], style: LineStyle) -> Line2D:
@@ -123,89 +125,13 @@ def _tight(ax: Axes, values: np.ndarray) -> None:
     ax.set_ylim(found.min() - room, found.max() + room)
 
 
-def threshold(table: pd.DataFrame) -> Figure:
-    """The fall against lambda over its threshold: linear model and decoder."""
-    fig = new_figure(DOUBLE_COLUMN, 2.7)
-    left, right = fig.subplots(1, 2)
-    styles = _styles()
-    rows = select(table, part="linear", metric="peak_drop")
-    names = {"outside": "bcr_added", "inside": "bcr_inside"}
-    rows = rows.assign(
-        loss=[names[form] for form in rows["loss"]],
-        value=rows["value"] / rows["delta"],
-        seed=rows["seed"] * 100 + rows["step"],
-    )
-    trends = rows.groupby(["loss", "strength"])["value"].agg(["median", "min", "max"])
-    trends.columns = ["value", "low", "high"]
-    plot_trends(
-        trends.reset_index(), x="strength", group="loss", groups=FORMS, styles=styles,
-        ax=left,
-    )  # fmt: skip
-    low, high = (float(end) for end in np.quantile(_column(rows, "strength"), [0, 1]))
-    left.axvspan(low, 1, color=MUTED, alpha=0.12, linewidth=0)
-    left.set(xscale="log", yscale="log", xlim=(low, high))
-    left.axhline(1, color=MUTED, linewidth=0.6)
-    left.set_xticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
-    left.set_yticks([1, 3, 10, 30], ["1", "3", "10", "30"])
-    left.minorticks_off()
-    left.set_ylim(0.8, 1.3 * _column(trends.reset_index(), "high").max())
-    left.set_xlabel("lambda / predicted threshold")
-    left.set_ylabel("largest fall / budget")
-    left.set_title("linear model")
-    _decoder_threshold(table, right, styles)
-    handles, labels = group_handles(FORMS, styles)
-    fig.legend(handles, labels, loc="outside lower center", ncols=2)
-    return fig
-
-
-def _decoder_threshold(table: pd.DataFrame, ax: Axes, styles) -> None:
-    rows = _at_end(table, part="lambda", metric=["drop_q50", "drop_q95"])
-    for metric, alpha in (("drop_q95", 1.0), ("drop_q50", 0.5)):
-        trends = seed_intervals(select(rows, metric=metric), ["loss", "strength"])
-        for form in FORMS:
-            line, style = (
-                select(trends, loss=form).sort_values("strength"),
-                styles[form],
-            )
-            x = line["strength"].to_numpy(float)
-            ax.fill_between(x, line["low"], line["high"], color=style.color, alpha=0.12)
-            ax.plot(
-                x, line["value"], color=style.color, alpha=alpha,
-                linestyle="-" if metric == "drop_q95" else ":", marker=style.marker,
-            )  # fmt: skip
-    limits = select(table, part="threshold", metric="threshold", loss=list(FORMS))
-    for form in FORMS:
-        own = select(limits, loss=form)
-        if own.empty:
-            continue
-        largest = [_column(part, "value").max() for _, part in own.groupby("seed")]
-        if np.median(largest) > 0:
-            color = styles[form].color
-            ax.axvline(
-                float(np.median(largest)), color=color, linestyle="--", linewidth=0.8
-            )
-    ax.axhline(float(rows["delta"].iloc[0]), color=MUTED, linewidth=0.6)
-    ax.set_xscale("log", base=4)
-    ticks = sorted(rows["strength"].unique())
-    ax.set_xticks(ticks, [_fraction(tick) for tick in ticks])
-    ax.minorticks_off()
-    ax.set_xlabel("lambda in its unit (dashed: threshold)")
-    ax.set_ylabel("fall of the chosen (nats)")
-    ax.set_title("decoder: 95th percentile, median (dotted)")
-
-
-def _fraction(value: float) -> str:
-    """Such as 1/16 or 4."""
-    return f"{value:g}" if value >= 1 else f"1/{1 / value:g}"
-
-
 def quadratic(table: pd.DataFrame) -> Figure:
     """Win rate against the mean drift of the chosen side, with a parabola per form."""
-    rows = _at_end(table, part="delta", metric=["drop_mean", "win_rate"])
+    rows = at_end(table, part="delta", metric=["drop_mean", "win_rate"])
     keys = ["loss", "delta", "seed"]
     wide = rows.pivot_table(index=keys, columns="metric", values="value").reset_index()
     fig = new_figure(SINGLE_COLUMN, 2.5)
-    ax, styles = fig.add_subplot(), _styles()
+    ax, styles = fig.add_subplot(), styles_of_runs()
     for loss in ("dpo", *FORMS):
         own, style = select(wide, loss=loss), styles[loss]
         ax.plot(
@@ -213,10 +139,10 @@ def quadratic(table: pd.DataFrame) -> Figure:
             marker=style.marker, markersize=3, alpha=0.7, label=loss,
         )  # fmt: skip
         both = select(wide, loss=[loss, "dpo"])
-        drift = -_column(both, "drop_mean")
+        drift = -column(both, "drop_mean")
         if loss in FORMS and len(np.unique(drift)) > 3:
             x = np.linspace(drift.min(), drift.max(), 100)
-            fit = np.polyfit(drift, _column(both, "win_rate"), 2)
+            fit = np.polyfit(drift, column(both, "win_rate"), 2)
             ax.plot(x, np.polyval(fit, x), color=style.color, linewidth=1)
     ax.set_xlabel("mean drift of the chosen side (nats)")
     ax.set_ylabel("wins over the reference")
@@ -226,7 +152,9 @@ def quadratic(table: pd.DataFrame) -> Figure:
 
 def losses(table: pd.DataFrame) -> Figure:
     """Fall of the chosen side, hinge duty and utility, a row per loss."""
-    rows = _at_end(table, part=["delta", "control", "base"])
+    rows = at_end(table, part=["delta", "control", "plane", "penalty"])
+    strength = select(rows, part="delta")["strength"].max()
+    rows = where(rows, (rows["part"] != "plane") | rows["strength"].isin([0, strength]))
     shown = ["drop_q05", "drop_q50", "drop_q95", "duty", "utility", "margin_right"]
     rows = select(rows, metric=shown)
     names = [
@@ -264,11 +192,11 @@ def losses(table: pd.DataFrame) -> Figure:
 
 def grid(table: pd.DataFrame) -> Figure:
     """Utility by selection and loss, and how good the selected pairs are."""
-    rows = _at_end(table, part="grid", metric="utility")
+    rows = at_end(table, part="grid", metric="utility")
     schemes = [name for name in SELECTIONS if name in set(rows["scheme"])]
     place = {name: number for number, name in enumerate(schemes)}
     rows = rows.assign(place=[float(place[name]) for name in rows["scheme"]])
-    styles, shown = _styles(), ("dpo", *FORMS)
+    styles, shown = styles_of_runs(), ("dpo", *FORMS)
     fig = new_figure(DOUBLE_COLUMN, 0.3 * len(schemes) + 1.2)
     left, right = fig.subplots(1, 2, sharey=True, width_ratios=[3, 1.3])
     trends = seed_intervals(rows, ["loss", "place"])

@@ -12,10 +12,11 @@ amount, delta, strength, metric, value`. The parts that are drawn, with their me
     cycles        regret: scheme, amount
     delta         utility, utility_equal_kl, drop_mean, win_rate: loss, delta
     lambda        drop_q50, drop_q95: loss, delta, strength
-    linear        peak_drop: loss, delta, strength, step (the instance)
+    linear        peak_drop: scheme (the base), loss, delta, strength, step (instance)
     threshold     threshold: loss, delta
     grid          utility: scheme, loss
-    control, base utility, duty, drop_q05, drop_q50, drop_q95: loss, delta
+    control       utility, duty, drop_q05, drop_q50, drop_q95: loss, delta
+    plane         the same: loss, delta, strength
 
 A figure whose part the table lacks is left out. Intervals are 95 % Student-t intervals
 over seeds.
@@ -29,7 +30,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from figures._preference_runs import budget, grid, losses, quadratic, threshold
+from figures._preference_runs import budget, grid, losses, quadratic
+from figures._preference_strengths import planes, threshold
 from gradlab.plotting import loss_styles, paper_style
 from gradlab.plotting.pairs import unique
 from gradlab.plotting.style import DOUBLE_COLUMN, INK, MUTED, SMALL, new_figure
@@ -68,6 +70,7 @@ def draw(table: pd.DataFrame) -> dict[str, Figure]:
         "threshold": ({"lambda", "linear"}, threshold),
         "quadratic": ({"delta"}, quadratic),
         "losses": ({"control", "delta"}, losses),
+        "planes": ({"plane"}, planes),
         "grid": ({"grid", "pairs"}, grid),
     }
     parts = set(table["part"])

@@ -87,7 +87,7 @@ class Base:
 
     Attributes:
       spec: as `gradlab.losses.resolve` reads it; a module:function works too.
-      unit: its weight on the chosen sum at the reference, the unit of lambda.
+      unit: its weight on the chosen sum at the reference, the unit of lambda outside.
       rate: learning rate, with and without a budget.
     """
 
@@ -109,18 +109,20 @@ class Runs:
       stops: steps after which a policy is evaluated.
       batch: pairs in a step.
       rate: learning rate of DPO, with and without a budget.
-      beta: of DPO and of the inside form.
-      deltas: budgets, nats per sequence; no budget at all is the base loss.
+      beta: of DPO.
+      deltas: budgets on DPO, nats per sequence; no budget at all is the base loss.
       strength: lambda over its unit in the sweep of budgets: the base's own weight at
         the reference for the outside form, 1 for the inside form.
       strengths: lambda over its unit in the sweep of lambda.
       delta: the budget of that sweep, and of the grid of selections and losses.
       gammas: weights of the likelihood term (summed) in units of DPO's own weight.
       dpop: lambda of the DPO-Positive control.
-      other_bases: bases besides DPO, outside form only.
-      other_deltas: their budgets.
+      other_bases: bases besides DPO.
+      plane_deltas: budgets on every base, each with all of `plane_strengths`.
+      plane_strengths: lambda over its unit; a budget of 0 has `strength` alone.
       token_deltas: budgets per token of `drops` that count by token.
       drops: how a drop is counted, besides "sequence".
+      shapes: of the penalty outside, besides the hinge.
       schemes: selections of the grid; the first also serves the sweeps.
     """
 
@@ -139,10 +141,17 @@ class Runs:
         Base("simpo", 0.1, 1e-4),
         Base("ipo", 10.0, 2e-4),
     )
-    other_deltas: Sequence[float] = (0.0, 2.0)
+    plane_deltas: Sequence[float] = (2.0, 8.0)
+    plane_strengths: Sequence[float] = (0.25, 4.0)
     token_deltas: Sequence[float] = (0.01, 0.05, 0.2)
     drops: Sequence[str] = ()
+    shapes: Sequence[str] = ()
     schemes: Sequence[str] = ("extremes", "scores", "scores_ood", "random")
+
+    @property
+    def dpo(self) -> Base:
+        """The first base, whose weight on both sums at the reference is beta / 2."""
+        return Base(f"dpo(beta={self.beta!r})", self.beta / 2, self.rate)
 
 
 @dataclass(frozen=True)
@@ -168,7 +177,7 @@ class Config:
     task: Task = Task()
     runs: Runs = Runs()
     draws: int = 10_000
-    time_limit: float = 800.0
+    time_limit: float = 1700.0
     quick_compile: bool = False
 
     @classmethod
@@ -185,7 +194,9 @@ class Config:
             ),
             runs=Runs(
                 steps=8, stops=(4, 8), batch=8, deltas=(0.0, 2.0), strengths=(1.0, 4.0),
-                gammas=(1.0,), other_bases=(), schemes=("extremes", "random"),
+                gammas=(1.0,), other_bases=(Base("ipo", 10.0, 2e-4),),
+                plane_deltas=(2.0,), plane_strengths=(4.0,),
+                schemes=("extremes", "random"),
             ),
             draws=200,
             quick_compile=True,
@@ -203,7 +214,8 @@ class Config:
             ),
             runs=Runs(
                 steps=1000, stops=(30, 100, 300, 1000), batch=32, rate=3e-4,
-                drops=("token_mean", "tokenwise"),
+                plane_deltas=(0.5, 2.0, 8.0), plane_strengths=(0.0625, 0.25, 1.0, 4.0),
+                drops=("token_mean", "tokenwise"), shapes=("squared", "softplus"),
                 schemes=("extremes", "scores", "scores_ood", "champion", "random"),
             ),
             time_limit=7000.0,

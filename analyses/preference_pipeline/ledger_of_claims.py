@@ -54,6 +54,11 @@ CLAIMS = {
             "H", 0.02, "A", paper=PAPER,
         ),
         Claim(
+            "S3.3a",
+            "the same on SimPO and IPO, at budgets that were fixed before",
+            "H", 0.02, "A", paper=PAPER,
+        ),
+        Claim(
             "S3.4",
             "a likelihood term strictly prevents a fall (effect: .01 less the share of "
             "chosen responses below their start)",
@@ -61,8 +66,8 @@ CLAIMS = {
         ),
         Claim(
             "S3.5",
-            "the budget holds where DPO exceeds it (effects: 1.1 delta less the 95th "
-            "percentile of the fall; DPO's less 1.1 delta)",
+            "the budget holds where its base exceeds it (effects: 1.1 delta less the "
+            "95th percentile of the fall; the base's less 1.1 delta)",
             "S", 0.0, "A", paper=PAPER, matching_rule=STEPS,
         ),
         Claim(

@@ -12,7 +12,13 @@ import optax
 from analyses.common.arrays import PairArrays
 from analyses.common.rows import Row, row
 from analyses.common.training import OPTIMISERS, epochs
-from analyses.preference_pipeline.cells import FREE, Amounts, Cell, objective
+from analyses.preference_pipeline.cells import (
+    FREE,
+    Amounts,
+    Cell,
+    Program,
+    objective,
+)
 from analyses.preference_pipeline.config import Runs
 from analyses.preference_pipeline.length_task import (
     padded,
@@ -39,36 +45,37 @@ class Found:
     rows: list[Row]
 
 
-@partial(jax.jit, static_argnames=("logps_fn", "program", "beta"))
+@partial(jax.jit, static_argnames=("logps_fn", "program"))
 def _advance(
     logps_fn: Callable,
     carry: tuple[Params, optax.OptState],
     given: tuple[PairArrays, PairLogps],
     order: Array,
+    span: tuple[int, int],
     rate: float,
     amounts: Amounts,
     *,
-    program: tuple[str, str, str],
-    beta: float,
+    program: Program,
 ) -> tuple[tuple[Params, optax.OptState], Array]:
-    """Some steps, and the share of their pairs that were beyond the budget."""
+    """The steps of a span, and the share of their pairs that were beyond the budget."""
     method = OPTIMISER(rate)
 
     def value(theta: Params, rows: Array) -> tuple[Array, Array]:
         data, known = jax.tree.map(lambda leaf: leaf[rows], given)
         chosen, rejected = logps_fn(theta, data)
         pairs = replace(known, chosen=chosen, rejected=rejected)
-        beyond = _drops(chosen, known, program[2]) > amounts.delta
-        return objective(program, beta, pairs, amounts).mean(), beyond.mean()
+        beyond = _drops(chosen, known, program.drop) > amounts.delta
+        return objective(program, pairs, amounts).mean(), beyond.mean()
 
-    def update(carry, rows: Array):
-        theta, state = carry
-        gradient, beyond = jax.grad(value, has_aux=True)(theta, rows)
+    def update(step: Array, carry):
+        (theta, state), so_far = carry
+        gradient, beyond = jax.grad(value, has_aux=True)(theta, order[step])
         change, state = method.update(gradient, state, theta)
-        return (optax.apply_updates(theta, change), state), beyond
+        return (optax.apply_updates(theta, change), state), so_far + beyond
 
-    carry, beyond = jax.lax.scan(update, carry, order)
-    return carry, beyond.mean()
+    begin, end = span
+    carry, beyond = jax.lax.fori_loop(begin, end, update, (carry, jnp.float32(0.0)))
+    return carry, beyond / (end - begin)
 
 
 def _drops(chosen: Array, known: PairLogps, drop: str) -> Array:
@@ -97,8 +104,8 @@ def train_cell(scene: Scene, pairs: Pairs, cell: Cell, runs: Runs) -> Found:
     rows, duties, policies, begin = [], [], {}, 0
     for stop in runs.stops:
         carry, duty = _advance(
-            scene.logps_fn, carry, (pairs.data, pairs.logps), order[begin:stop],
-            cell.rate, cell.amounts, program=cell.program, beta=runs.beta,
+            scene.logps_fn, carry, (pairs.data, pairs.logps), order, (begin, stop),
+            cell.rate, cell.amounts, program=cell.program,
         )  # fmt: skip
         duties.append((stop - begin) * float(duty))
         rows += [replace_step(found, stop) for found in _generated(scene, carry[0])]

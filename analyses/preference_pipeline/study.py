@@ -9,13 +9,13 @@ import jax
 from analyses.common.record import Record, compile_effort
 from analyses.common.rows import Row, row
 from analyses.preference_pipeline.cells import (
+    FREE,
     Cell,
     delta_cells,
-    free,
     grid_cells,
     sweep_cells,
 )
-from analyses.preference_pipeline.config import Config
+from analyses.preference_pipeline.config import Config, Runs
 from analyses.preference_pipeline.equal_kl import equal_kl_rows
 from analyses.preference_pipeline.linear import linear_rows
 from analyses.preference_pipeline.rows import make_table
@@ -81,6 +81,7 @@ def _training_rows(config: Config, seed: int) -> Iterator[Row]:
 def _runs(config: Config, scene: Scene, cells: Sequence[Cell]) -> Iterator[Row]:
     """Trains every cell; what two parts share is trained once."""
     runs, found = config.runs, {}
+    others = {base.spec: base for base in runs.other_bases}
     for scheme in dict.fromkeys(cell.scheme for cell in cells):
         picked = select(scene.samples, scene.task, scheme, scene.seed)
         yield from _pair_rows(scene, picked, scheme)
@@ -90,17 +91,25 @@ def _runs(config: Config, scene: Scene, cells: Sequence[Cell]) -> Iterator[Row]:
             if same not in found:
                 found[same] = train_cell(scene, pairs, cell, runs)
             yield from (_named(cell, one, scene) for one in found[same].rows)
-            if cell == free(runs, "delta"):
-                for one in threshold_rows(scene, pairs, found[same].policies, runs):
+            if cell.part == "plane" and cell.delta == FREE:
+                policies, base = found[same].policies, others.get(cell.base)
+                for one in threshold_rows(scene, pairs, policies, base, runs):
                     yield {**one, "part": "threshold", "seed": scene.seed}
-    sweep = {
-        cell: found[replace(cell, part="")].rows
-        for cell in cells
-        if cell.part == "delta"
-    }
     start = float(scene.held_utilities.mean())
-    for cell, one in equal_kl_rows(sweep, start, runs.steps):
-        yield _named(cell, one, scene)
+    for own in _budget_sweeps(cells, runs):
+        sweep = {cell: found[replace(cell, part="")].rows for cell in own}
+        for cell, one in equal_kl_rows(sweep, start, runs.steps):
+            yield _named(cell, one, scene)
+
+
+def _budget_sweeps(cells: Sequence[Cell], runs: Runs) -> Iterator[list[Cell]]:
+    """The cells of each base that differ in budget and form alone."""
+    yield [cell for cell in cells if cell.part == "delta"]
+    for base in runs.other_bases:
+        own = [cell for cell in cells if (cell.part, cell.base) == ("plane", base.spec)]
+        own = [cell for cell in own if cell.strength in (0.0, runs.strength)]
+        if own:
+            yield own
 
 
 def _named(cell: Cell, found: Row, scene: Scene) -> Row:

@@ -1,16 +1,18 @@
 """What lambda would just hold the budget in the decoder, to first order.
 
-On the set V of pairs that are beyond the budget at some step of a DPO run, DPO's next
-moves the sum of their chosen log-probabilities by <S_V, g>, with S_V the sum of their
-score gradients and g DPO's descent direction on all pairs. A penalty adds
+On the set V of pairs that are beyond the budget at some step of a run of the base, its
+next moves the sum of their chosen log-probabilities by <S_V, g>, with S_V the sum of
+their score gradients and g the base's descent direction on all pairs. A penalty adds
 
     outside  lambda <S_V, sum_V s_c / N>,    inside  lambda <S_V, sum_V w s_c / N>
 
-with w = beta sigma(-m) of each pair. The smallest lambda is where the sum is not
-negative. It holds for plain gradient steps; Adam's scaling is left out.
+with w the base's own weight on each pair's chosen sum, beta sigma(-m) for DPO. The
+smallest lambda is where the sum is not negative. It holds for plain gradient steps;
+Adam's scaling is left out.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -19,24 +21,23 @@ import numpy as np
 
 from analyses.common.arrays import PairArrays
 from analyses.common.rows import Row, row
-from analyses.preference_pipeline.config import Runs
+from analyses.preference_pipeline.cells import form_on
+from analyses.preference_pipeline.config import Base, Runs
 from analyses.preference_pipeline.runs import log_ratios
 from analyses.preference_pipeline.scene import Pairs, Scene
-from gradlab.types import Array, Params
+from gradlab.gradients import token_weights
+from gradlab.types import Array, PairWeights, Params
 
 
 @partial(jax.jit, static_argnames="logps_fn")
 def _score(
-    logps_fn: Callable, params: Params, data: PairArrays, mask: Array, weights: Array
+    logps_fn: Callable, params: Params, data: PairArrays, weights: PairWeights
 ) -> Params:
-    """Gradient of the weighted sum of log-probabilities, weights [2, N]."""
+    """Gradient of the weighted sum of token log-probabilities, weights 0 on padding."""
 
     def total(theta: Params) -> Array:
-        sums = [
-            jnp.where(kept, side, 0.0).sum(-1)
-            for kept, side in zip(mask, logps_fn(theta, data), strict=True)
-        ]
-        return (jnp.stack(sums) * weights).sum()
+        chosen, rejected = logps_fn(theta, data)
+        return (chosen * weights.chosen).sum() + (rejected * weights.rejected).sum()
 
     return jax.grad(total)(params)
 
@@ -47,50 +48,63 @@ def _inner(one: Params, other: Params) -> float:
 
 
 def threshold_rows(
-    scene: Scene, pairs: Pairs, policies: Mapping[int, Params], runs: Runs
+    scene: Scene,
+    pairs: Pairs,
+    policies: Mapping[int, Params],
+    base: Base | None,
+    runs: Runs,
 ) -> Iterator[Row]:
-    """Thresholds along the DPO run, whose weights fade as its margins grow.
+    """Thresholds along a base's own run, whose weights fade as its margins grow.
 
     Args:
       scene: with the model.
       pairs: of the run.
       policies: parameters after some of its steps.
-      runs: with the budget of the sweep of lambda.
+      base: that was trained; None for DPO.
+      runs: with the budgets.
 
     Yields:
-      threshold: at each step; 0 where DPO raises the mean of V, or V is empty. Keys
-      loss (bcr_added, bcr_inside: lambda; mle: gamma, with the budget 0) and delta, in
-      the units of `strength`.
+      threshold: at each step; 0 where the base raises the mean of V, or V is empty,
+      infinite where the penalty pulls down. Keys loss (a form: lambda; mle beside DPO:
+      gamma, with the budget 0) and delta, in the units of `strength`.
     """
     for step, params in policies.items():
-        for found in _thresholds(scene, pairs, params, runs):
+        for found in _thresholds(scene, pairs, params, base, runs):
             yield {**found, "step": step}
 
 
 def _thresholds(
-    scene: Scene, pairs: Pairs, params: Params, runs: Runs
+    scene: Scene, pairs: Pairs, params: Params, base: Base | None, runs: Runs
 ) -> Iterator[Row]:
-    ratios = np.asarray(log_ratios(scene.logps_fn, params, pairs.data, pairs.logps))
-    weight = runs.beta / (1 + np.exp(runs.beta * (ratios[0] - ratios[1])))
-    none, mask = np.zeros(len(weight)), pairs.data.mask(scene.width)
+    data, known, own = pairs.data, pairs.logps, base or runs.dpo
+    chosen, rejected = jax.jit(scene.logps_fn)(params, data)
+    now = replace(known, chosen=chosen, rejected=rejected)
+    weights = token_weights(own.spec, now)
+    lengths = known.chosen_mask.sum(-1)
+    fall = -np.asarray(log_ratios(scene.logps_fn, params, data, known))[0]
 
-    def score(chosen: np.ndarray, rejected: np.ndarray) -> Params:
-        weights = jnp.asarray(np.stack([chosen, rejected]) / len(weight), jnp.float32)
-        return _score(scene.logps_fn, params, pairs.data, mask, weights)
+    def score(chosen: Array, rejected: Array | float = 0.0) -> Params:
+        sides = PairWeights(chosen, jnp.broadcast_to(rejected, now.rejected.shape))
+        sides = jax.tree.map(lambda w: w / len(fall), sides)
+        return _score(scene.logps_fn, params, data, sides)
 
-    descent, unit = score(weight, -weight), runs.beta / 2
-    for delta, names in ((runs.delta, ("bcr_added", "bcr_inside")), (0.0, ("mle",))):
-        beyond = (-ratios[0] > delta).astype(float)
-        fallen = score(beyond, none)
+    def spread(by_pair: Array) -> Array:
+        return jnp.where(known.chosen_mask, by_pair[:, None], 0.0)
+
+    descent = score(-weights.chosen, -weights.rejected)
+    pull_inside = -weights.chosen.sum(-1) / lengths
+    for delta in dict.fromkeys((runs.delta, *runs.plane_deltas, 0.0)):
+        beyond = jnp.asarray(fall > delta, jnp.float32)
+        fallen = score(spread(beyond))
         push = max(0.0, -_inner(fallen, descent))
-        # The likelihood term pulls on all pairs, a budget on those beyond it.
         pulls = {
-            "bcr_added": (beyond, unit),
-            "bcr_inside": (beyond * weight, 1.0),
-            "mle": (np.ones(len(weight)), unit),
+            form_on("outside", base): beyond * own.unit,
+            form_on("inside", base): beyond * pull_inside,
         }
-        for name in names:
-            weights, own_unit = pulls[name]
-            pull = _inner(fallen, score(weights, none)) * own_unit
-            found = push / pull if push and pull > 0 else 0.0
-            yield row("threshold", found, loss=name, delta=delta)
+        if delta == 0:
+            # The likelihood term pulls on all pairs, a budget on those beyond it.
+            pulls = {} if base else {"mle": jnp.full_like(beyond, own.unit)}
+        for loss, by_pair in pulls.items():
+            pull = _inner(fallen, score(spread(by_pair)))
+            found = (push / pull if pull > 0 else np.inf) if push else 0.0
+            yield row("threshold", found, loss=loss, delta=delta)

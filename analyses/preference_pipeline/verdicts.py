@@ -1,21 +1,23 @@
 """From the study's table to the verdicts on its claims, and nothing but the table."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analyses.common.reading import Reader, columns, falls
-from analyses.preference_pipeline.cells import FREE
-from analyses.preference_pipeline.config import Config
+from analyses.preference_pipeline.cells import FORMS, FREE, form_on
+from analyses.preference_pipeline.config import Base, Config
 from analyses.preference_pipeline.ledger_of_claims import CLAIMS, STEPS
+from analyses.preference_pipeline.linear import BASES
 from analyses.preference_pipeline.selection_verdicts import SELECTION_PARTS
 from gradlab.tables import claims_table, rank_correlation
 
 Rows = Iterator[dict[str, Any]]
-FORMS = ("bcr_added", "bcr_inside")
+LABELS = tuple(FORMS.values())
+RULES = {STEPS: "utility", "equal sequence KL": "utility_equal_kl"}
 
 
 def _last(reader: Reader, metric: str, **keys: Any) -> list[float]:
@@ -36,13 +38,12 @@ def _sweep(reader: Reader, form: str, part: str = "delta") -> dict[float, dict]:
 
 def _utilities(reader: Reader, form: str, rule: str, part: str) -> dict[float, list]:
     """Budget -> utility by seed under a matching rule."""
-    metric = "utility" if rule == STEPS else "utility_equal_kl"
     rows = _sweep(reader, form, part)
-    return {delta: _last(reader, metric, **keys) for delta, keys in rows.items()}
+    return {delta: _last(reader, RULES[rule], **keys) for delta, keys in rows.items()}
 
 
 def _interior_optimum(reader: Reader) -> Rows:
-    for form, rule in itertools.product(FORMS, (STEPS, "equal sequence KL")):
+    for form, rule in itertools.product(LABELS, RULES):
         tuned = _utilities(reader, form, rule, "tuning")
         means = {delta: np.mean(found) for delta, found in tuned.items() if found}
         inner = {d: v for d, v in means.items() if 0 < d < FREE}
@@ -52,17 +53,40 @@ def _interior_optimum(reader: Reader) -> Rows:
             top = max(means, key=means.__getitem__)
             note += f"; best of all there: {'no budget' if top == FREE else f'{top:g}'}"
         found = _utilities(reader, form, rule, "delta")
-        contrasts = {
-            name: [a - b for a, b in zip(found[best], found[other], strict=True)]
-            for name, other in (("over 0", 0.0), ("over no budget", FREE))
-        }
         setting = f"{form}, {rule}"
-        row = reader.judge("S3.3", setting, contrasts, kind="", note=note)
+        row = reader.judge("S3.3", setting, _over_both(found, best), note=note)
         yield {**row, "matching_rule": rule}
 
 
+def _over_both(found: Mapping[float, list], best: float) -> dict[str, list]:
+    """What a budget has over none at all for the chosen side, and over no limit."""
+    return {
+        name: [a - b for a, b in zip(found[best], found[other], strict=True)]
+        for name, other in (("over 0", 0.0), ("over no budget", FREE))
+    }
+
+
+def _other_bases(reader: Reader) -> Rows:
+    """Budgets that no seed chose, on the bases besides DPO."""
+    runs = reader.config.runs
+    for base, form, rule in itertools.product(runs.other_bases, FORMS, RULES):
+        label = form_on(form, base)
+        found = {
+            delta: _last(
+                reader, RULES[rule], part="plane", loss=label, delta=delta,
+                strength=runs.strength,
+            )
+            for delta in (0.0, *runs.plane_deltas)
+        }  # fmt: skip
+        found[FREE] = _last(reader, RULES[rule], part="plane", loss=base.spec)
+        for delta in runs.plane_deltas:
+            setting = f"{label}, delta {delta:g}, {rule}"
+            row = reader.judge("S3.3a", setting, _over_both(found, delta))
+            yield {**row, "matching_rule": rule}
+
+
 def _likelihood_term(reader: Reader) -> Rows:
-    limit = _largest_threshold(reader, "mle")
+    limit = _largest_threshold(reader, "mle", 0.0)
     for share in reader.config.runs.gammas:
         loss = f"dpo + {share * reader.config.runs.beta / 2:g}*mle"
         fallen = _last(reader, "fallen", loss=loss, part="control")
@@ -70,35 +94,49 @@ def _likelihood_term(reader: Reader) -> Rows:
         yield reader.judge("S3.4", loss, [0.01 - x for x in fallen], note=note)
 
 
-def _largest_threshold(reader: Reader, loss: str) -> str:
+def _largest_threshold(reader: Reader, loss: str, delta: float) -> str:
     """What would have been needed at the worst step, over seeds."""
-    found = [values.max() for values in reader.by_seed("threshold", loss=loss)]
+    found = reader.by_seed("threshold", loss=loss, delta=delta)
+    found = [values.max() for values in found]
     if not found:
         return ""
     return f"first-order threshold {min(found):.2g} to {max(found):.2g} of the unit"
 
 
 def _compliance(reader: Reader) -> Rows:
-    free = _last(reader, "drop_q95", loss="dpo", part="delta")
-    deltas = [float(delta) for delta in reader.config.runs.deltas if delta]
-    for form, delta in itertools.product(FORMS, deltas):
-        setting, limit = f"{form}, delta {delta:g}", 1.1 * delta
-        if free and np.mean(free) <= limit:
-            reason = f"DPO itself stays within it: {np.mean(free):.3g} nats"
-            yield reader.undecided("S3.5", setting, "not testable", reason)
-            continue
-        own = _last(reader, "drop_q95", loss=form, part="delta", delta=delta)
-        contrasts = {
-            "budget holds": [limit - x for x in own],
-            "DPO exceeds it": [x - limit for x in free],
-        }
-        yield reader.judge("S3.5", setting, contrasts)
+    runs = reader.config.runs
+    for base, form in itertools.product((None, *runs.other_bases), FORMS):
+        part, label = ("plane" if base else "delta"), form_on(form, base)
+        free = _last(reader, "drop_q95", loss=_alone(base), part=part)
+        for delta in runs.plane_deltas if base else filter(None, runs.deltas):
+            setting, limit = f"{label}, delta {delta:g}", 1.1 * delta
+            if free and np.mean(free) <= limit:
+                name = base.spec if base else "DPO"
+                reason = f"{name} itself stays within it: {np.mean(free):.3g} nats"
+                yield reader.undecided("S3.5", setting, "not testable", reason)
+                continue
+            own = _last(
+                reader, "drop_q95", loss=label, part=part, delta=delta,
+                strength=runs.strength,
+            )  # fmt: skip
+            contrasts = {
+                "budget holds": [limit - x for x in own],
+                "DPO exceeds it" if base is None else "base exceeds it": [
+                    x - limit for x in free
+                ],
+            }
+            yield reader.judge("S3.5", setting, contrasts)
+
+
+def _alone(base: Base | None) -> str:
+    """Label of a base without a budget; None is DPO."""
+    return base.spec if base else "dpo"
 
 
 def _factorial(reader: Reader) -> Rows:
     reason = "needs the benchmarks' judges and models of their size"
     yield reader.undecided("S3.6", "two benchmarks", "not testable", reason)
-    for rival, form in itertools.product(("scores", "scores_ood"), FORMS):
+    for rival, form in itertools.product(("scores", "scores_ood"), LABELS):
         cells = {
             (scheme, loss): _last(
                 reader, "utility", part="grid", scheme=scheme, loss=loss
@@ -123,24 +161,44 @@ def _factorial(reader: Reader) -> Rows:
         yield reader.judge("S3.6a", f"{form}, {rival}", contrasts, note=note)
 
 
-def _threshold(reader: Reader) -> Rows:
-    for form in ("outside", "inside"):
-        found = reader.by_seed("transition", part="linear", loss=form)
-        yield reader.judge("S3.7a", f"{form} form", [np.log(x) for x in found])
+def _linear(reader: Reader) -> Rows:
+    for name, form in itertools.product(BASES, ("outside", "inside")):
+        setting = f"{form} form" + (f" on {name}" if name != "dpo" else "")
+        found = reader.by_seed("transition", part="linear", scheme=name, loss=form)
+        yield reader.judge("S3.7a", setting, [np.log(x) for x in found])
+
+
+def _strengths(reader: Reader) -> Rows:
+    runs = reader.config.runs
     for form in FORMS:
-        strengths = [0.0, *reader.config.runs.strengths]
-        drops = [_last(reader, "drop_q95", part="delta", loss="dpo")]
-        drops += [
-            _last(reader, "drop_q95", part="lambda", loss=form, strength=strength)
-            for strength in strengths[1:]
-        ]
-        by_seed = [np.array(one) for one in zip(*drops, strict=True)]
-        samples = columns([np.array(strengths)] * len(by_seed), falls(by_seed))
-        setting = f"{form}, delta {reader.config.runs.delta:g}"
-        note = _largest_threshold(reader, form)
-        yield reader.judge(
-            "S3.7b", setting, samples, statistic=rank_correlation, note=note
-        )
+        yield _weakening(reader, form, None, "lambda", runs.delta, runs.strengths)
+    for base, form, delta in itertools.product(
+        runs.other_bases, FORMS, runs.plane_deltas
+    ):
+        yield _weakening(reader, form, base, "plane", delta, runs.plane_strengths)
+
+
+def _weakening(
+    reader: Reader,
+    form: str,
+    base: Base | None,
+    part: str,
+    delta: float,
+    strengths: Sequence[float],
+) -> dict[str, Any]:
+    """Whether the fall sinks as lambda grows from 0, which is the base."""
+    label = form_on(form, base)
+    alone = "plane" if base else "delta"
+    drops = [_last(reader, "drop_q95", part=alone, loss=_alone(base))]
+    for strength in strengths:
+        keys = {"part": part, "loss": label, "delta": delta, "strength": strength}
+        drops.append(_last(reader, "drop_q95", **keys))
+    by_seed = [np.array(one) for one in zip(*drops, strict=True)]
+    samples = columns([np.array([0.0, *strengths])] * len(by_seed), falls(by_seed))
+    return reader.judge(
+        "S3.7b", f"{label}, delta {delta:g}", samples, statistic=rank_correlation,
+        note=_largest_threshold(reader, label, delta),
+    )  # fmt: skip
 
 
 def quadratic(points: np.ndarray) -> tuple[float, bool, float]:
@@ -165,7 +223,7 @@ def quadratic(points: np.ndarray) -> tuple[float, bool, float]:
 
 
 def _quadratic(reader: Reader) -> Rows:
-    for setting, forms in (*((f, (f,)) for f in FORMS), ("both forms", FORMS)):
+    for setting, forms in (*((f, (f,)) for f in LABELS), ("both forms", LABELS)):
         cells = [keys for form in forms for keys in _sweep(reader, form).values()]
         cells = [dict(keys) for keys in {tuple(sorted(k.items())) for k in cells}]
         drift = [falls(_arrays(_last(reader, "drop_mean", **keys))) for keys in cells]
@@ -192,8 +250,8 @@ def _arrays(values: list[float]) -> list[np.ndarray]:
 
 
 PARTS: tuple[Callable[[Reader], Rows], ...] = (
-    *SELECTION_PARTS, _interior_optimum, _likelihood_term, _compliance, _factorial,
-    _threshold, _quadratic,
+    *SELECTION_PARTS, _interior_optimum, _other_bases, _likelihood_term, _compliance,
+    _factorial, _linear, _strengths, _quadratic,
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The study's figures from a made-up table with its schema."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from tests.plotting.drawing import flaws
 NEEDS = {
     "calls": "matched", "pairs": "matched", "distortions": "drift",
     "judges": "ties", "budget": "delta", "threshold": "lambda", "quadratic": "delta",
-    "losses": "control", "grid": "grid",
+    "losses": "control", "grid": "grid", "planes": "plane",
 }  # fmt: skip
 
 
@@ -72,6 +73,23 @@ def test_the_budget_panel_shows_the_means(figures, table):
             len(line.get_ydata()) == len(own) and np.allclose(line.get_ydata(), own)
             for line in ax.lines
         ), form
+
+
+def test_the_planes_show_every_base_in_both_forms(figures, table):
+    rows = table[(table["part"] == "plane") & (table["metric"] == "utility")]
+    bottom = figures["planes"].axes[3:]
+    assert [ax.get_title(loc="left") for ax in figures["planes"].axes[:3]] == [
+        "dpo", "simpo", "ipo"
+    ]  # fmt: skip
+    for ax, on in zip(bottom, ("", "(base=simpo)", "(base=ipo)"), strict=True):
+        for form, delta in itertools.product(FORMS, (2.0, 8.0)):
+            own = rows[(rows["loss"] == form + on) & (rows["delta"] == delta)]
+            means = own.groupby("strength")["value"].mean()
+            assert any(
+                len(line.get_ydata()) == len(means)
+                and np.allclose(line.get_ydata(), means)
+                for line in ax.lines
+            ), (form, on, delta)
 
 
 def test_refuses_another_schema(table):

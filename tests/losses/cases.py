@@ -10,6 +10,17 @@ B, T_CHOSEN, T_REJECTED = 3, 5, 7
 
 _DROPS = ("sequence", "token_mean", "tokenwise")
 _BUDGETS = ((1.0, 0.0), (5.0, 0.1))
+_BASES = ("simpo(gamma=1.0)", "wpo(beta=0.1)", "exmate(reduction=batch)")
+_BUDGETED = [
+    *(
+        {"lam": lam, "delta": delta, "beta": 0.3, "drop": drop}
+        for drop, (lam, delta) in itertools.product(_DROPS, _BUDGETS)
+    ),
+    {"lam": 1.0, "delta": 0.1, "shape": "squared"},
+    {"lam": 1.0, "delta": 0.1, "shape": "softplus", "drop": "tokenwise"},
+    *({"lam": 1.0, "delta": 0.1, "base": base} for base in _BASES),
+    {"lam": 2.0, "delta": 0.1, "base": "ipo", "drop": "token_mean"},
+]
 
 # A loss is tested at its defaults, if it has them, and at each of these.
 VARIANTS: dict[str, list[dict]] = {
@@ -74,19 +85,7 @@ VARIANTS: dict[str, list[dict]] = {
         {"beta": 0.5, "weight": 0.5, "lam": 0.7, "reduction": r}
         for r in ("sum", "token", "batch")
     ],
-    "bcr_added": [
-        *(
-            {"lam": lam, "delta": delta, "beta": 0.3, "drop": drop}
-            for drop, (lam, delta) in itertools.product(_DROPS, _BUDGETS)
-        ),
-        {"lam": 1.0, "delta": 0.1, "base": "simpo(gamma=1.0)"},
-        {"lam": 1.0, "delta": 0.1, "base": "wpo(beta=0.1)"},
-        {"lam": 1.0, "delta": 0.1, "base": "exmate(reduction=batch)"},
-    ],
-    "bcr_inside": [
-        {"lam": lam, "delta": delta, "beta": 0.3, "drop": drop}
-        for drop, (lam, delta) in itertools.product(_DROPS, _BUDGETS)
-    ],
+    **dict.fromkeys(("bcr_added", "bcr_inside"), _BUDGETED),
     "cal_dpo": [{"beta": 0.1, "calibration_weight": 1.0}],
     "dpo_shift": [{"beta": 0.5, "f": 0.95}],
     "bpo": [{"beta": 0.5, "alpha": 1.0}],

@@ -1,5 +1,6 @@
-"""The budget: its limits, its kink, the base loss."""
+"""The budget: its limits, its kink, its shape, the base loss."""
 
+import math
 from dataclasses import replace
 
 import jax
@@ -10,10 +11,13 @@ import pytest
 from gradlab.errors import LossInputError
 from gradlab.gradients import token_weights
 from gradlab.losses import bcr_added, bcr_inside, dpo, resolve
+from gradlab.types import PairLogps
 
 from .cases import random_pairs
 
 DROPS = ("sequence", "token_mean", "tokenwise")
+SHAPES = ("hinge", "squared", "softplus")
+BASES = ("dpo(beta=0.3)", "averaged_dpo", "simpo", "ipo", "ipo(reduction=mean)")
 
 
 @pytest.fixture(autouse=True)
@@ -27,13 +31,30 @@ def at_reference(seed):
     return replace(pairs, ref_chosen=pairs.chosen, ref_rejected=pairs.rejected)
 
 
+def fallen_pair() -> PairLogps:
+    """Four chosen tokens fell by 0.1 to 0.4 nats from -1, two rejected rose by 0.25.
+
+    Sums: a = -1, b = 0.5, S_w = -5, S_l = -1.5.
+    """
+    fallen, risen = jnp.array([[0.1, 0.2, 0.3, 0.4]]), jnp.full((1, 2), 0.25)
+    return PairLogps(
+        -1.0 - fallen, -1.0 + risen, jnp.ones((1, 4)), jnp.ones((1, 2)),
+        ref_chosen=jnp.full((1, 4), -1.0), ref_rejected=jnp.full((1, 2), -1.0),
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["bcr_added", "bcr_inside"])
 @pytest.mark.parametrize("drop", DROPS)
-def test_an_endless_budget_leaves_the_base(name, drop):
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_endless_budget_leaves_the_base(name, drop, shape):
     pairs = random_pairs(0)
-    for delta in (1e9, float("inf")):
-        values = resolve(name, lam=5.0, delta=delta, drop=drop)(pairs)
-        np.testing.assert_array_equal(values, dpo(pairs))
+    for base in (None, *BASES):
+        expected = resolve(base or "dpo")(pairs)
+        for delta in (1e9, float("inf")):
+            hyper = {"lam": 5.0, "delta": delta, "drop": drop, "shape": shape}
+            bound = resolve(name, base=base, **hyper)
+            np.testing.assert_array_equal(bound(pairs), expected)
+            assert np.isfinite(token_weights(bound, pairs).chosen).all()
 
 
 @pytest.mark.parametrize("name", ["bcr_added", "bcr_inside"])
@@ -48,25 +69,73 @@ def test_the_first_step_is_that_of_dpo(name, drop):
 
 def test_a_budget_is_spent_before_the_penalty_pulls():
     """Four tokens fall by 0.1, 0.2, 0.3 and 0.4 nats: 1 nat, a quarter per token."""
-    fallen = jnp.array([[0.1, 0.2, 0.3, 0.4]])
-    pairs = replace(
-        random_pairs(2, batch=1, chosen_width=4),
-        chosen_mask=jnp.ones((1, 4)),
-        ref_chosen=jnp.full((1, 4), -1.0),
-        chosen=-1.0 - fallen,
-    )
+    pairs = fallen_pair()
 
-    def penalty(drop, delta):
-        added = bcr_added(pairs, lam=1.0, delta=delta, drop=drop)
+    def penalty(drop, delta, shape="hinge"):
+        added = bcr_added(pairs, lam=1.0, delta=delta, drop=drop, shape=shape)
         return float((added - dpo(pairs))[0])
 
     np.testing.assert_allclose(penalty("sequence", 0.75), 0.25, atol=1e-15)
     np.testing.assert_allclose(penalty("sequence", 1.5), 0.0, atol=1e-15)
     np.testing.assert_allclose(penalty("token_mean", 0.2), 0.05, atol=1e-15)
     np.testing.assert_allclose(penalty("tokenwise", 0.25), 0.2, atol=1e-15)
+    np.testing.assert_allclose(penalty("sequence", 0.75, "squared"), 0.0625, atol=1e-15)
+    np.testing.assert_allclose(
+        penalty("tokenwise", 0.25, "squared"), 0.05**2 + 0.15**2, atol=1e-15
+    )
+    np.testing.assert_allclose(
+        penalty("sequence", 1.5, "softplus"), math.log1p(math.exp(-0.5)), atol=1e-15
+    )
     weights = token_weights("bcr_added", pairs, lam=1.0, delta=0.25, drop="tokenwise")
     extra = weights.chosen - token_weights("dpo", pairs).chosen
     np.testing.assert_allclose(extra, [[0, 0, -1, -1]], atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("base", "value", "d_chosen", "d_rejected"),
+    [
+        # Plain 42.25: the margin -1.5 falls by 2 x 0.25 nats, 7 from the target.
+        ("ipo", 49.0, -42.0, 14.0),
+        # Per token: -1/4 falls by 0.5/4, less 0.25, is 5.625 from the target.
+        ("ipo(reduction=mean)", 5.625**2, -3 * 11.25 / 4, 11.25 / 2),
+        # 2 (-1.25 - 0.5/4 + 0.75) - 0.5 = -1.75; of its slope 2 s(1.75).
+        ("simpo", math.log1p(math.exp(1.75)), -1.5 * 0.85195280, 0.85195280),
+        # m = 0.1 (-1.5 - 0.5) = -0.2; of its slope 0.1 s(0.2).
+        ("dpo", math.log1p(math.exp(0.2)), -0.3 * 0.54983400, 0.1 * 0.54983400),
+    ],
+)
+def test_inside_the_base_sees_the_chosen_side_lower(base, value, d_chosen, d_rejected):
+    """Fallen by 1 nat on a budget of 0.75, lambda 2: the base reads 0.5 nats less."""
+    pairs, hyper = fallen_pair(), {"lam": 2.0, "delta": 0.75, "base": base}
+    np.testing.assert_allclose(bcr_inside(pairs, **hyper), [value], rtol=1e-12)
+    weights = token_weights("bcr_inside", pairs, **hyper)
+    np.testing.assert_allclose(weights.chosen, np.full((1, 4), d_chosen), rtol=1e-7)
+    np.testing.assert_allclose(weights.rejected, np.full((1, 2), d_rejected), rtol=1e-7)
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("drop", DROPS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_closed_forms_inside_are_the_derivative(base, drop, shape):
+    pairs = random_pairs(7, batch=12)
+    bound = resolve(
+        "bcr_inside", lam=3.0, delta=0.05, drop=drop, shape=shape, base=base
+    )
+    got, expected = bound.closed_form(pairs), token_weights(bound, pairs)
+    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+    plain = token_weights(base, pairs)
+    assert np.abs(got.chosen - plain.chosen).max() > 1e-4
+
+
+def test_beyond_its_target_ipo_pushes_the_chosen_side_down_harder():
+    """a = -1 and b = -20: a margin of 19 is far beyond the target of 5."""
+    pairs = fallen_pair()
+    pairs = replace(pairs, rejected=pairs.ref_rejected - 10.0)
+    plain = token_weights("ipo", pairs)
+    held = token_weights("bcr_inside", pairs, lam=2.0, delta=0.5, base="ipo")
+    np.testing.assert_allclose(plain.chosen, np.full((1, 4), 28.0))
+    np.testing.assert_allclose(held.chosen, np.full((1, 4), 3 * 26.0))
 
 
 def test_the_base_is_any_loss():
@@ -96,8 +165,9 @@ def test_a_base_without_closed_form_leaves_none():
     def own(pairs):
         return dpo(pairs)
 
-    bound = resolve("bcr_added", lam=1.0, delta=0.0, base=own)
-    assert bound.closed_form(random_pairs(4)) is None
+    for name in ("bcr_added", "bcr_inside"):
+        bound = resolve(name, lam=1.0, delta=0.0, base=own)
+        assert bound.closed_form(random_pairs(4)) is None
 
 
 @pytest.mark.parametrize(
@@ -110,6 +180,7 @@ def test_a_base_without_closed_form_leaves_none():
             r"delta=-1.0 is out of range; expected \[0.0, inf",
         ),
         ({"lam": 1.0, "delta": 0.0, "drop": "pair"}, "drop='pair' is unknown"),
+        ({"lam": 1.0, "delta": 0.0, "shape": "abs"}, "shape='abs' is unknown"),
         (
             {"lam": 1.0, "delta": 0.0, "base": "dpo", "beta": 0.3},
             r"beta=0.3 belongs to the default base.*base='dpo\(beta=0.3\)'",
@@ -117,11 +188,6 @@ def test_a_base_without_closed_form_leaves_none():
     ],
 )
 def test_refusals(hyper, message):
-    with pytest.raises(LossInputError, match=message):
-        resolve("bcr_added", **hyper)(random_pairs(5))
-
-
-def test_variant_b_takes_no_base():
-    with pytest.raises(LossInputError, match="no hyperparameter 'base'"):
-        resolve("bcr_inside", lam=1.0, delta=0.0, base="dpo")
-    assert bcr_inside(random_pairs(6), lam=1.0, delta=0.0).shape == (3,)
+    for name in ("bcr_added", "bcr_inside"):
+        with pytest.raises(LossInputError, match=message):
+            resolve(name, **hyper)(random_pairs(5))

@@ -74,6 +74,7 @@ def test_what_stops_gradients_is_known():
         "bco_pair",
         "kto_pair",
         "bcr_added",
+        "bcr_inside",
     }
 
 

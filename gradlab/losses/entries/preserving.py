@@ -90,7 +90,7 @@ PRESERVING: dict[str, LossInfo] = {
     "bcr_inside": LossInfo(
         budget.bcr_inside,
         family="preserving",
-        formula="-log s(beta (h - lam max(0, drop of the chosen - delta)))",
+        formula="base at S_w - lam max(0, drop of the chosen - delta)",
         citation="chen2024towards",
         closed_form=budget_weights.bcr_inside_weights,
         defaults_source="lam, delta: none published, so required; beta: as of dpo",

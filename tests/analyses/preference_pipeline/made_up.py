@@ -7,9 +7,16 @@ import numpy as np
 import pandas as pd
 
 from analyses.common.rows import Row, row
-from analyses.preference_pipeline.cells import FREE, Cell, grid_cells, sweep_cells
+from analyses.preference_pipeline.cells import (
+    FREE,
+    Cell,
+    form_on,
+    grid_cells,
+    sweep_cells,
+)
 from analyses.preference_pipeline.config import Config
 from analyses.preference_pipeline.judges import DISTORTIONS, TAILS
+from analyses.preference_pipeline.linear import BASES, FORMS
 from analyses.preference_pipeline.rows import make_table
 
 SCHEMES = {
@@ -98,8 +105,9 @@ def _judges(config: Config, seed: int, sign: float) -> Iterator[Row]:
 
 
 def _linear(config: Config, seed: int, sign: float) -> Iterator[Row]:
-    for form, number in itertools.product(("outside", "inside"), range(2)):
-        keys = {"part": "linear", "loss": form, "seed": seed, "step": number}
+    for name, form, number in itertools.product(BASES, FORMS, range(2)):
+        keys = {"part": "linear", "scheme": name, "loss": form}
+        keys |= {"seed": seed, "step": number}
         yield row("transition", 1.0 if sign > 0 else 1e12, **keys)
         for factor in np.geomspace(0.25, 4, 9):
             peak = 2.0 if factor >= 1 else 2 / factor**2
@@ -110,8 +118,9 @@ def _runs(config: Config, seed: int, sign: float) -> Iterator[Row]:
     runs = config.runs
     for part in ("reference", "tuning reference"):
         yield row("utility", 0.5, part=part, seed=seed)
-    for loss, delta in (("bcr_added", runs.delta), ("bcr_inside", runs.delta),
-                        ("mle", 0.0)):  # fmt: skip
+    limits = itertools.product(FORMS, (None, *runs.other_bases), runs.plane_deltas)
+    losses = [(form_on(form, base), delta) for form, base, delta in limits]
+    for loss, delta in (*losses, ("mle", 0.0)):
         for step, value in zip(runs.stops, (0.1, 0.2, 0.0), strict=True):
             keys = {"part": "threshold", "loss": loss, "delta": delta, "step": step}
             yield row("threshold", value, seed=seed, **keys)

@@ -1,5 +1,6 @@
 """Cells against the losses that they stand for; utility at equal KL."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from analyses.preference_pipeline.cells import (
     delta_cells,
     grid_cells,
     objective,
+    plane_cells,
     sweep_cells,
 )
 from analyses.preference_pipeline.config import Config, Runs
@@ -27,7 +29,7 @@ def by_label(label: str):
 
 
 def value(cell) -> np.ndarray:
-    return np.asarray(objective(cell.program, RUNS.beta, PAIRS, cell.amounts))
+    return np.asarray(objective(cell.program, PAIRS, cell.amounts))
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,8 @@ def value(cell) -> np.ndarray:
         ("bcr_added", "bcr_added(lam=0.2, delta=0)"),
         ("bcr_inside", "bcr_inside(lam=4, delta=0)"),
         ("bcr_added(base=ipo)", "bcr_added(lam=40, delta=0, base=ipo)"),
+        ("bcr_inside(base=ipo)", "bcr_inside(lam=4, delta=0, base=ipo)"),
+        ("bcr_inside(base=simpo)", "bcr_inside(lam=4, delta=0, base=simpo)"),
     ],
 )
 def test_a_cell_is_the_loss_it_is_called(label, spec):
@@ -52,6 +56,9 @@ def test_no_budget_is_dpo_whatever_lambda():
     for form in ("outside", "inside"):
         cell = budgeted(RUNS, form, FREE, 4.0)
         np.testing.assert_allclose(value(cell), value(by_label("dpo")), rtol=1e-6)
+        for base in RUNS.other_bases:
+            cell = budgeted(RUNS, form, FREE, 4.0, base=base)
+            np.testing.assert_allclose(value(cell), value(by_label(base.spec)))
 
 
 @pytest.mark.parametrize(("spec", "unit"), [("dpo(beta=0.1)", 0.05), ("ipo", 10.0)])
@@ -74,9 +81,23 @@ def test_all_cells_of_a_part_differ():
 def test_the_full_size_counts_drops_by_token_too():
     config = Config.full()
     assert len(config.seeds) == 10
-    assert {cell.drop for cell in sweep_cells(config.runs)} == {
-        "sequence", "token_mean", "tokenwise"
-    }  # fmt: skip
+    cells = list(sweep_cells(config.runs))
+    assert {cell.drop for cell in cells} == {"sequence", "token_mean", "tokenwise"}
+    assert {cell.shape for cell in cells} == {"hinge", "squared", "softplus"}
+    squared = next(cell for cell in cells if cell.shape == "squared")
+    given = f"lam={squared.lam}, delta={squared.delta}, shape=squared"
+    expected = np.asarray(resolve(f"bcr_added({given})")(PAIRS))
+    np.testing.assert_allclose(value(squared), expected, rtol=1e-5)
+
+
+def test_both_forms_are_on_every_base():
+    found = {(c.base, c.form) for c in plane_cells(RUNS) if c.delta != FREE}
+    bases = ("dpo(beta=0.1)", "simpo", "ipo")
+    assert found == set(itertools.product(bases, ("outside", "inside")))
+    points = {
+        (c.delta, c.strength) for c in plane_cells(RUNS) if c.loss == "bcr_inside"
+    }
+    assert points == {(0.0, 4.0), *itertools.product((2.0, 8.0), (0.25, 4.0))}
 
 
 def test_utility_is_read_where_the_shortest_path_ends():

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from analyses.common.training import epochs, train
-from analyses.preference_pipeline.cells import budgeted, free
+from analyses.preference_pipeline.cells import budgeted, form_on, free
+from analyses.preference_pipeline.config import Base
 from analyses.preference_pipeline.runs import log_ratios, train_cell
 from analyses.preference_pipeline.thresholds import threshold_rows
 
@@ -79,10 +80,15 @@ def test_a_strong_budget_of_zero_keeps_the_chosen_side_up(
     assert value(held, "beyond", last) <= 1
 
 
-def test_thresholds_are_those_of_single_pairs_gradients(scene, pairs, runs, found):
+@pytest.mark.parametrize("spec", [None, "simpo", "ipo"])
+def test_thresholds_are_those_of_single_pairs_gradients(
+    spec, scene, pairs, runs, found
+):
     """The same sums from the Jacobian of all pairs' log-probabilities."""
-    runs = replace(runs, delta=0.0)
-    rows = list(threshold_rows(scene, pairs, {7: found.policies[runs.steps]}, runs))
+    base = spec and Base(spec, 0.5, 1e-3)
+    runs = replace(runs, delta=0.25, plane_deltas=())
+    policies = {7: found.policies[runs.steps]}
+    rows = list(threshold_rows(scene, pairs, policies, base, runs))
     assert {one["step"] for one in rows} == {7}
     measured = {one["loss"]: one["value"] for one in rows}
     flat, back = jax.flatten_util.ravel_pytree(found.policies[runs.steps])
@@ -92,15 +98,36 @@ def test_thresholds_are_those_of_single_pairs_gradients(scene, pairs, runs, foun
 
     a, b = np.asarray(sums(flat))
     good, bad = np.asarray(jax.jacrev(sums)(flat), float)
-    weight = runs.beta / (1 + np.exp(runs.beta * (a - b)))
-    beyond = -a > 0
-    fallen = good[beyond].sum(0)
-    push = -fallen @ (weight @ (good - bad))
+    w_good, w_bad = weights_on_sums(spec, pairs.logps, a, b)
+    unit = 0.5 if spec else runs.beta / 2
+    beyond, fell = -a > 0.25, -a > 0
     pulls = {
-        "bcr_added": runs.beta / 2 * fallen @ good[beyond].sum(0),
-        "bcr_inside": fallen @ (weight[beyond] @ good[beyond]),
-        "mle": runs.beta / 2 * fallen @ good.sum(0),
+        form_on("outside", base): (beyond, unit * good[beyond].sum(0)),
+        form_on("inside", base): (beyond, w_good[beyond] @ good[beyond]),
     }
-    for name, pull in pulls.items():
-        expected = max(0.0, push) / pull if pull > 0 else 0.0
+    if spec is None:
+        pulls["mle"] = (fell, unit * good.sum(0))
+    assert set(measured) == set(pulls)
+    for name, (members, pull) in pulls.items():
+        fallen = good[members].sum(0)
+        push, held = -fallen @ (w_good @ good - w_bad @ bad), fallen @ pull
+        expected = (push / held if held > 0 else np.inf) if push > 0 else 0.0
         assert measured[name] == pytest.approx(expected, rel=1e-2), name
+    if spec != "ipo":  # under which the sum of these pairs rises
+        assert max(measured.values()) > 0
+
+
+def weights_on_sums(spec, logps, a, b):
+    """|D_w| and D_l of DPO, SimPO and IPO at their defaults, written out."""
+    if spec is None:
+        weight = 0.1 / (1 + np.exp(0.1 * (a - b)))
+        return weight, weight
+    if spec == "ipo":
+        return 2 * (5 - (a - b)), 2 * (5 - (a - b))
+    masks = np.asarray(logps.chosen_mask), np.asarray(logps.rejected_mask)
+    lengths = [mask.sum(-1) for mask in masks]
+    known = (np.asarray(logps.ref_chosen), np.asarray(logps.ref_rejected))
+    refs = [np.where(mask, x, 0).sum(-1) for mask, x in zip(masks, known, strict=True)]
+    means = [(r + x) / n for r, x, n in zip(refs, (a, b), lengths, strict=True)]
+    slope = 2 / (1 + np.exp(2 * (means[0] - means[1]) - 0.5))
+    return slope / lengths[0], slope / lengths[1]

@@ -46,6 +46,7 @@ def test_every_claim_has_a_verdict(holding, failing):
         ("S3.2a", "reproduced", "contradicted"),
         ("S3.2b", "reproduced", "contradicted"),
         ("S3.3", "reproduced", "contradicted"),
+        ("S3.3a", "reproduced", "contradicted"),
         ("S3.4", "reproduced", "contradicted"),
         ("S3.6", "not testable", "not testable"),
         ("S3.6a", "reproduced", "contradicted"),
@@ -59,7 +60,9 @@ def test_every_claim_has_a_verdict(holding, failing):
     ],
 )
 def test_verdicts(holding, failing, claim, holds, fails):
-    assert verdicts(holding, claim) == {holds}
+    # On other bases also a budget of 8 nats is judged: made up, it is too much.
+    setting = "delta 2" if claim == "S3.3a" else ""
+    assert verdicts(holding, claim, setting) == {holds}
     assert fails in verdicts(failing, claim)
     assert verdicts(failing, claim) <= {fails, "inconclusive"}
 
@@ -68,10 +71,23 @@ def test_a_budget_that_dpo_keeps_by_itself_is_not_tested(holding, failing):
     """DPO falls by ten nats: budgets up to eight are exceeded, none above 9.1."""
     assert verdicts(holding, "S3.5", "delta 8") == {"reproduced"}
     assert verdicts(failing, "S3.5", "delta 8") == {"contradicted"}
-    runs = replace(CONFIG.runs, deltas=(0.0, 1.0, 2.0, 4.0, 12.0))
+    runs = replace(
+        CONFIG.runs, deltas=(0.0, 1.0, 2.0, 4.0, 12.0), plane_deltas=(2.0, 12.0)
+    )
     config = replace(CONFIG, runs=runs)
     claims = make_claims(made_up_table(config), config, {})
     assert verdicts(claims, "S3.5", "delta 12") == {"not testable"}
+    notes = claims[claims["setting"] == "bcr_inside(base=ipo), delta 12"]["note"]
+    assert notes.str.startswith("ipo itself stays within it").any()
+
+
+def test_every_base_is_judged_in_both_forms(holding):
+    for claim in ("S3.5", "S3.7b"):
+        settings = set(holding[holding["claim_id"] == claim]["setting"])
+        for base in CONFIG.runs.other_bases:
+            for form in ("bcr_added", "bcr_inside"):
+                for delta in (2, 8):
+                    assert f"{form}(base={base.spec}), delta {delta}" in settings
 
 
 def test_delta_star_comes_from_the_tuning_seeds(holding):
@@ -94,9 +110,9 @@ def test_scores_are_read_at_as_many_calls(holding):
 
 def test_parts_without_rows_are_skipped_with_the_reason():
     table = made_up_table(CONFIG)
-    table = table[~table["part"].isin(["delta", "lambda", "grid", "control"])]
+    table = table[~table["part"].isin(["delta", "lambda", "grid", "control", "plane"])]
     claims = make_claims(table, CONFIG, {"S3.3": "the time limit was reached first"})
-    for claim in ("S3.3", "S3.4", "S3.5", "S3.6a", "S3.7b", "S3.8"):
+    for claim in ("S3.3", "S3.3a", "S3.4", "S3.5", "S3.6a", "S3.7b", "S3.8"):
         assert verdicts(claims, claim) == {"skipped"}
     notes = claims[claims["claim_id"] == "S3.3"]["note"]
     assert notes.str.contains("time limit").all()
