@@ -115,7 +115,7 @@ def bcr_inside(
 
     Gradient:
         With G the base's weights at the lowered chosen side and Gbar_w their mean over
-        it: G_w,t + lam e_t Gbar_w and G_l,t; for DPO, IPO and SimPO G_w,t (1 + lam e_t).
+        it: G_w,t + lam e_t Gbar_w and G_l,t; for DPO, IPO, SimPO G_w,t (1 + lam e_t).
         e_t = f'(x), of token_mean f'(x) / L_w, tokenwise f'(x_t). f' is [x > 0] for the
         hinge: 0 at the kink, where delta = 0 puts every run that starts at the
         reference. Where the base pushes the chosen side down (IPO beyond its target) so
