@@ -200,7 +200,7 @@ class Config:
     learners: Sequence[str] = tuple(LEARNERS)
     on_pairs: Sequence[str] = tuple(ON_PAIRS)
     draws: int = 10_000
-    time_limit: float = 1140.0
+    time_limit: float = 1620.0
     quick_compile: bool = False
     tabular: Tabular = Tabular()
     runs: Runs = Runs()
