@@ -45,7 +45,7 @@ class Solved:
         """Both sides behind the prompts, padded to `length` tokens."""
         sides = zip(self.prompts, chosen, rejected, strict=True)
         return make_arrays(
-            [TokenizedPair(0, *map(list, rows)) for rows in sides], length
+            [TokenizedPair(0, list(p), list(c), list(r)) for p, c, r in sides], length
         )
 
 
