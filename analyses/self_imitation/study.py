@@ -35,7 +35,7 @@ def run(config: Config, data: Path | None = None) -> StudyResult:
             _tabular(record, config)
         for seed in config.seeds:
             _decoder(record, config, seed)
-        for seed in config.seeds:
+        for seed in config.seeds[: config.words.seeds]:
             _words(record, config, seed)
     table = make_table(record.rows)
     claims = make_claims(table, config, record.skipped)
