@@ -44,8 +44,9 @@ def test_demonstrations_are_solutions_of_problems_of_their_own(scene):
 
 def test_the_longest_problems_fit():
     for settings in (Config().words, Config.full().words):
-        many = replace(settings, fit_looks=0, demonstrations=2000, held_out=1)
-        given = make_word_scene(replace(many, fit_problems=1, layers=1), 7).given
+        many = replace(settings, fit_looks=1, fit_updates=1, fit_batch=1)
+        many = replace(many, fit_problems=1, demonstrations=500, held_out=1, layers=1)
+        given = make_word_scene(many, 7).given
         both = zip(given.prompts, given.solutions, strict=True)
         assert max(len(p) + settings.response for p, _ in both) <= settings.length
         assert max(map(len, given.solutions)) <= settings.response
