@@ -7,25 +7,29 @@ and keys of their rows besides study and loss:
 
     loss_real, loss_gen, slope_real, slope_gen
                                identity: z
-    kl_data_policy, acc        exact, lm: seed, scale, shift, decoding, iteration;
-                               sampled: draw as well
+    kl_data_policy, acc        exact, lm, words: seed, scale, shift, decoding,
+                               iteration; sampled: draw as well
+    logp_real, logp_gen        words: seed, iteration
     d_chosen_sum, d_rejected_sum
-                               lm, lm pairs, lm scale: seed, step; drain source: seed;
-                               lm scale and drain source with scale and shift
+                               lm, lm pairs, lm scale, words: seed, iteration, step;
+                               drain source: seed; lm scale and drain source with
+                               scale and shift
     log_ratio, fitted_z or learned
                                optimum, calibration: seed, outcome
 
 A figure whose parts the table lacks is left out. Intervals: 95 % Student-t over seeds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gradlab.plotting import loss_styles, paper_style
+from figures._imitation_lines import NAMES, STYLES, legend, lines, named
+from figures._imitation_words import words
+from gradlab.plotting import paper_style
 from gradlab.plotting.scales import set_log_ticks
 from gradlab.plotting.style import (
     DOUBLE_COLUMN,
@@ -37,17 +41,8 @@ from gradlab.plotting.style import (
     new_figure,
 )
 from gradlab.plotting.text import number
-from gradlab.plotting.trends import group_handles, plot_trends
 from gradlab.tables import check_study_table, seed_intervals, select
 
-NAMES = {
-    "sft": "SFT", "spin": "SPIN", "spin_hinge": "SPIN hinge", "bernoulli": "Bernoulli",
-    "brier": "Brier", "hinge": "hinge", "kliep": "KLIEP", "lsif": "LSIF",
-    "exp(z/2)": "exp(z/2)", "exp(z)": "exp(z)", "dpo": "DPO", "simpo": "SimPO",
-    "dil_lsif": "DIL LSIF", "dil_ukl": "DIL UKL", "dil_bce": "DIL BCE",
-    "cal_dpo_half": "Cal-DPO, c = 1/2", "cal_dpo_one": "Cal-DPO, c = 1",
-}  # fmt: skip
-STYLES = {NAMES[k]: style for k, style in loss_styles(NAMES).items()}
 FLOOR = 1e-6  # nats: KL below it is drawn there
 
 
@@ -61,6 +56,7 @@ def draw(table: pd.DataFrame) -> dict[str, Figure]:
     figures: Mapping[str, tuple[set[str], Callable[[pd.DataFrame], Figure]]] = {
         "members": ({"identity"}, members),
         "iterations": ({"exact", "lm"}, iterations),
+        "words": ({"words", "words own rate"}, words),
         "sides": ({"lm", "lm pairs"}, sides),
         "shifts": ({"drain source", "lm scale"}, shifts),
         "calibration": ({"optimum", "calibration"}, calibration),
@@ -76,18 +72,10 @@ def draw(table: pd.DataFrame) -> dict[str, Figure]:
         }
 
 
-def _named(rows: pd.DataFrame) -> list[str]:  # in the study's order
-    return [name for name in NAMES.values() if name in set(rows["name"])]
-
-
 def _at_scale(rows: pd.DataFrame, scale: float) -> pd.DataFrame:
     """Rows at a scale, and those of SFT, which has none."""
     others = [loss for loss in NAMES if loss != "sft"]
     return pd.concat([select(rows, loss="sft"), select(rows, loss=others, scale=scale)])
-
-
-def _legend(fig: Figure, names: Sequence[str]) -> None:
-    fig.legend(*group_handles(names, STYLES), loc="outside lower center", ncols=5)
 
 
 def members(table: pd.DataFrame) -> Figure:
@@ -103,7 +91,7 @@ def members(table: pd.DataFrame) -> Figure:
     }
     for ax, (metric, title) in zip(axes.ravel(), panels.items(), strict=True):
         weight = metric.startswith("slope")
-        for name in _named(rows):
+        for name in named(rows):
             curve = select(rows, name=name, metric=metric).sort_values("z")
             value = curve["value"].abs() if weight else curve["value"]
             style = STYLES[name]
@@ -118,7 +106,7 @@ def members(table: pd.DataFrame) -> Figure:
             ax.set_ylim(-6, 6)
             ax.axhline(0, color=MUTED, linewidth=0.6, zorder=0)
         ax.axvline(0, color=MUTED, linewidth=0.6, zorder=0)
-    _legend(fig, _named(rows))
+    legend(fig, named(rows))
     return fig
 
 
@@ -131,7 +119,7 @@ def iterations(table: pd.DataFrame) -> Figure:
     fig = new_figure(DOUBLE_COLUMN, 4.4)
     axes = fig.subplots(2, 2).ravel()
     for ax, scale in zip(axes, scales, strict=False):
-        _lines(ax, _at_scale(exact, scale), floor=FLOOR)
+        lines(ax, _at_scale(exact, scale), floor=FLOOR)
         ax.set_yscale("log")
         set_log_ticks(ax.yaxis)
         ax.set_title(f"tabular, exact expectations, scale {scale:g}")
@@ -139,26 +127,15 @@ def iterations(table: pd.DataFrame) -> Figure:
     names = {"kl_data_policy": "KL(data ‖ policy) (nats/token)",
              "acc": "share of prompts answered"}  # fmt: skip
     for ax, (metric, name) in zip(axes[2:], names.items(), strict=True):
-        _lines(ax, select(decoder, metric=metric))
+        lines(ax, select(decoder, metric=metric))
         ax.set_ylabel(name)
         ax.set_title(f"chains of additions, scale {decoder['scale'].max():g}")
     for ax in axes:
         ax.set_xlabel("iteration")
         ax.set_xticks(sorted(set(decoder["iteration"]) | set(exact["iteration"])))
     axes[3].set_ylim(-0.03, 1.03)
-    _legend(fig, _named(exact))
+    legend(fig, named(exact))
     return fig
-
-
-def _lines(ax: Axes, rows: pd.DataFrame, floor: float = -np.inf) -> None:
-    trends = seed_intervals(rows, ["name", "iteration"])
-    trends = trends.astype({"iteration": float})
-    ends = ["value", "low", "high"]
-    trends[ends] = trends[ends].clip(lower=floor)
-    plot_trends(
-        trends, x="iteration", group="name", groups=_named(rows), styles=STYLES,
-        shift=0.05, ax=ax,
-    )  # fmt: skip
 
 
 def sides(table: pd.DataFrame) -> Figure:
@@ -168,14 +145,14 @@ def sides(table: pd.DataFrame) -> Figure:
     fig = new_figure(DOUBLE_COLUMN, 2.9)
     panels = {"negatives: own samples": play, "negatives: one result corrupted": wrong}
     for ax, (title, rows) in zip(fig.subplots(1, 2), panels.items(), strict=True):
-        for name in _named(rows):
+        for name in named(rows):
             _path(ax, select(rows, name=name), name)
         ax.axhline(0, color=MUTED, linewidth=0.6, zorder=0)
         ax.axline((0, 0), slope=1, color=MUTED, linewidth=0.6, linestyle=(0, (4, 3)))
         ax.set_title(title)
         ax.set(xlabel="drift of the negatives (nats)",
                ylabel="drift of the demonstrations (nats)")  # fmt: skip
-    _legend(fig, _named(pd.concat(panels.values())))
+    legend(fig, named(pd.concat(panels.values())))
     return fig
 
 
@@ -249,7 +226,7 @@ def calibration(table: pd.DataFrame) -> Figure:
     fig = new_figure(DOUBLE_COLUMN, 3.7)
     axes = fig.subplots(2, 4, sharex=True, sharey=True).ravel()
     limit = 1.1 * np.abs(fitted["log_ratio"].to_numpy(float)).max()
-    names = _named(fitted)
+    names = named(fitted)
     for ax, name in zip(axes, names, strict=False):
         ax.axline((0, 0), slope=1, color=MUTED, linewidth=0.8)
         free, own = select(fitted, name=name), select(learned, name=name)
@@ -279,7 +256,7 @@ def spread(table: pd.DataFrame) -> Figure:
     last = select(rows, iteration=rows["iteration"].max())
     start = select(rows, iteration=0)["value"].median()
     scales = sorted(set(select(last, loss="bernoulli")["scale"]))
-    names = _named(last)
+    names = named(last)
     fig = new_figure(DOUBLE_COLUMN, 2.5)
     axes = fig.subplots(1, len(scales), sharey=True, squeeze=False)[0]
     for ax, scale in zip(axes, scales, strict=True):

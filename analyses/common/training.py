@@ -151,8 +151,6 @@ def fit(
     Returns:
       The parameters, and the [steps] cross-entropies in nats per token.
     """
-    schedule = optax.cosine_decay_schedule(rate, len(batches), alpha=0.1)
-    optimiser = optax.adam(schedule)
     size, length = batches.shape[1:]
     start = jnp.ones(size, jnp.int32)
 
@@ -162,9 +160,54 @@ def fit(
         )
         return -jnp.mean(logps)
 
-    def update(carry, tokens: Array):
+    return _descend(loss, params, batches, rate)
+
+
+@partial(jax.jit, static_argnames=("model", "rate", "width"))
+def fit_responses(
+    model: LanguageModel,
+    params: Params,
+    data: PairArrays,
+    order: Array,
+    rate: float,
+    *,
+    width: int,
+) -> tuple[Params, Array]:
+    """The same for the chosen responses alone, given their prompts.
+
+    Args:
+      model: the language model.
+      params: start of the run.
+      data: N pairs, whose rejected responses are not read.
+      order: [steps, B] row numbers.
+      rate: peak learning rate.
+      width: most tokens of a response.
+
+    Returns:
+      As `fit`.
+    """
+
+    def loss(params: Params, rows: Array) -> Array:
+        some = data.take(rows)
+        logps = response_logps(
+            model, params, some.chosen, some.start, some.chosen_length, width=width,
+            position_chunk=None,
+        )  # fmt: skip
+        return -jnp.sum(logps) / jnp.sum(some.chosen_length)
+
+    return _descend(loss, params, order, rate)
+
+
+def _descend(
+    loss: Callable[[Params, Array], Array], params: Params, batches: Array, rate: float
+) -> tuple[Params, Array]:
+    """One Adam step per batch, with cosine decay; the parameters and [steps] losses."""
+    schedule = optax.cosine_decay_schedule(rate, len(batches), alpha=0.1)
+    optimiser = optax.adam(schedule)
+
+    def update(carry, batch: Array):
         params, state = carry
-        value, gradient = jax.value_and_grad(loss)(params, tokens)
+        value, gradient = jax.value_and_grad(loss)(params, batch)
         change, state = optimiser.update(gradient, state, params)
         return (optax.apply_updates(params, change), state), value
 

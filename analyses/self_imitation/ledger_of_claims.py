@@ -133,5 +133,28 @@ CLAIMS = {
             "than with sampled ones (nats per token or outcome)",
             "S", 0.02, "D", matching_rule=UPDATE,
         ),
+        Claim(
+            "S5.10a",
+            "question: self-play raises the share of exact answers (last iteration "
+            "less start)",
+            "S", 0.02, "2", matching_rule=RATES, paper=GSIL,
+        ),
+        Claim(
+            "S5.10b",
+            "question: it still does behind the first iteration (last less first)",
+            "S", 0.02, "2", matching_rule=RATES, paper=GSIL,
+        ),
+        Claim(
+            "S5.11a",
+            "in every iteration demonstrations gain on its negatives (effect: smallest "
+            "margin of log(pi / pi_t), nats per token of a demonstration)",
+            "S", 0.02, "D", matching_rule=RATES,
+        ),
+        Claim(
+            "S5.11b",
+            "the margin of the last iteration is smaller than the first one's, since "
+            "samples have come to be like demonstrations (nats per token)",
+            "S", 0.02, "D", matching_rule=RATES,
+        ),
     )
 }  # fmt: skip

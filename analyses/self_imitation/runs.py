@@ -1,15 +1,17 @@
 """Runs of the decoder: self-play with every loss, ablations, and corrupted pairs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import jax.numpy as jnp
 import numpy as np
 
+from analyses.common.arrays import PairArrays
 from analyses.common.rows import Row, row
 from analyses.common.training import epochs, train_watched
 from analyses.self_imitation.chains import PROMPT, corrupt
-from analyses.self_imitation.config import Config
+from analyses.self_imitation.config import Config, Runs, Words
 from analyses.self_imitation.drain import CLIP, EXPONENTS
 from analyses.self_imitation.members import (
     COUPLED,
@@ -26,6 +28,29 @@ PLAIN = ("bernoulli", "kliep", "spin")  # also with greedy negatives
 DRAINED = "bernoulli"  # of the grid of scales and shifts
 OWN_RATE = "lm own rate"
 SOURCE_DRAW = 50  # of the start's samples that serve as demonstrations
+
+
+class Trainable(Protocol):
+    """What an iteration needs of a scene, whatever its texts are."""
+
+    @property
+    def settings(self) -> Runs | Words:
+        """Steps, batch, and how many pairs are watched."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of the study."""
+        ...
+
+    @property
+    def logps_fn(self) -> Callable:
+        """(params, `PairArrays`) -> token log-probabilities of both sides."""
+        ...
+
+    def pairs(self, chosen: Any, rejected: Any) -> PairArrays:
+        """Both sides as arrays."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -98,18 +123,18 @@ def play_rows(scene: Scene, play: Play) -> Iterator[Row]:
         demos = scene.sampled(params, SOURCE_DRAW)[0]
     keys = {**play.keys, "seed": scene.seed}
     if play.followed and play.decoding == "sampled":
-        yield from _each(scene.start_quality, iteration=0, **keys)
+        yield from each(scene.start_quality, iteration=0, **keys)
     for iteration in range(1, play.iterations + 1):
         rejected = samples[0]
         if play.decoding == "greedy":
             rejected, _ = scene.continued(params, demos[:, :PROMPT], None)
         hyper = hyper_of(play.loss, play.scale, play.shift)
-        params, drifts = _train(
+        params, drifts = train_iteration(
             scene, params, (demos, rejected), LEARNERS[play.loss], hyper, play.rate,
             iteration,
         )  # fmt: skip
         if iteration == 1:
-            yield from _drift_rows(scene, drifts, keys)
+            yield from drift_rows(scene, drifts, 1, keys)
             yield from _clip_rows(play, drifts, keys)
         if play.followed:
             samples = scene.sampled(params, iteration)
@@ -118,7 +143,7 @@ def play_rows(scene: Scene, play: Play) -> Iterator[Row]:
             found = {"kl_data_policy": scene.distance(params)}
         else:
             found = {"kl_data_policy": scene.divergence(params, SOURCE_DRAW + 1)}
-        yield from _each(found, iteration=iteration, **keys)
+        yield from each(found, iteration=iteration, **keys)
 
 
 def pair_rows(scene: Scene, loss: str) -> Iterator[Row]:
@@ -127,15 +152,17 @@ def pair_rows(scene: Scene, loss: str) -> Iterator[Row]:
     demos = scene.demonstrations
     wrong = corrupt(demos, scene.settings.modulus, rng)
     rate = scene.settings.rate
-    _, drifts = _train(scene, scene.params, (demos, wrong), ON_PAIRS[loss], {}, rate, 1)
+    _, drifts = train_iteration(
+        scene, scene.params, (demos, wrong), ON_PAIRS[loss], {}, rate, 1
+    )
     keys = {"part": "lm pairs", "loss": loss, "negatives": "corrupt"}
-    yield from _drift_rows(scene, drifts, {**keys, "seed": scene.seed})
+    yield from drift_rows(scene, drifts, 1, {**keys, "seed": scene.seed})
 
 
-def _train(
-    scene: Scene,
+def train_iteration(
+    scene: Trainable,
     params: Params,
-    sides: tuple[np.ndarray, np.ndarray],
+    sides: tuple[Any, Any],
     loss: Loss,
     hyper: Mapping[str, float],
     rate: float,
@@ -157,15 +184,19 @@ def _train(
     return params, sums - start[:, : runs.watched]
 
 
-def _each(found: Mapping[str, float], **keys: object) -> Iterator[Row]:
+def each(found: Mapping[str, float], **keys: object) -> Iterator[Row]:
+    """One row per measure."""
     return (row(metric, value, **keys) for metric, value in found.items())
 
 
-def _drift_rows(scene: Scene, drifts: Array, keys: dict) -> Iterator[Row]:
+def drift_rows(
+    scene: Trainable, drifts: Array, iteration: int, keys: dict
+) -> Iterator[Row]:
+    """Mean drift of both sides at every stage of an iteration."""
     for stage, both in enumerate(np.asarray(drifts).mean(-1), start=1):
         step = stage * scene.settings.stage_steps
         for side, value in zip(("chosen", "rejected"), both, strict=True):
-            given = {**keys, "step": step, "iteration": 1}
+            given = {**keys, "step": step, "iteration": iteration}
             yield row(f"d_{side}_sum", value, **given)
 
 

@@ -13,6 +13,8 @@ from analyses.self_imitation.policy import make_scene
 from analyses.self_imitation.rows import make_table
 from analyses.self_imitation.runs import pair_rows, play_rows, plays
 from analyses.self_imitation.verdicts import make_claims
+from analyses.self_imitation.word_runs import word_plays, word_rows
+from analyses.self_imitation.words import make_word_scene
 from gradlab.tables import StudyResult
 
 
@@ -33,6 +35,8 @@ def run(config: Config, data: Path | None = None) -> StudyResult:
             _tabular(record, config)
         for seed in config.seeds:
             _decoder(record, config, seed)
+        for seed in config.seeds[: config.words.seeds]:
+            _words(record, config, seed)
     table = make_table(record.rows)
     claims = make_claims(table, config, record.skipped)
     record.say("verdicts")
@@ -61,3 +65,11 @@ def _decoder(record: Record, config: Config, seed: int) -> None:
     for loss in config.on_pairs:
         record.add("lm pairs", partial(pair_rows, scene, loss))
     record.say(f"seed {seed}: corrupted pairs")
+
+
+def _words(record: Record, config: Config, seed: int) -> None:
+    scene = make_word_scene(config.words, seed)
+    record.say(f"seed {seed}: decoder of word problems")
+    for play in word_plays(config):
+        record.add(play.part, partial(word_rows, scene, play))
+    record.say(f"seed {seed}: self-play on word problems")

@@ -20,6 +20,8 @@ from analyses.self_imitation.reading import (
     values,
 )
 from analyses.self_imitation.runs import DRAINED, OWN_RATE, PLAIN
+from analyses.self_imitation.word_runs import WORDS
+from analyses.self_imitation.word_verdicts import WORD_PARTS, answers, margins
 from gradlab.tables import claims_table, rank_correlation, select
 
 Rows = Iterator[dict[str, Any]]
@@ -32,17 +34,19 @@ BENCHMARKS = "the papers' models, data and judges are not at hand"
 
 
 def _last(reader: Reader, part: str) -> int:
-    decoder = part.startswith("lm")
-    settings = reader.config.runs if decoder else reader.config.tabular
-    return settings.iterations
+    config = reader.config
+    families = {"lm": config.runs, "words": config.words}
+    return families.get(part.split()[0], config.tabular).iterations
 
 
 def _better(reader: Reader) -> Rows:
     """S5.1: members against SFT and SPIN."""
-    table, scale = reader.config.tabular, reader.config.runs.scale
+    table, words = reader.config.tabular, reader.config.words
+    scale = reader.config.runs.scale
     places = [("sampled", f"tabular, {table.demonstrations} demonstrations", s)
               for s in table.sampled_scales]  # fmt: skip
     places += [("lm", "lm, equal rate", scale), (OWN_RATE, "lm, own rates", scale)]
+    places += [(part, name, words.scale) for part, name in WORD_PARTS.items()]
     for member, (part, name, scale) in itertools.product(GSIL, places):
         setting = f"{name}, {member}, scale {scale:g}"
         for claim, other in (("S5.1a", "sft"), ("S5.1b", "spin")):
@@ -91,18 +95,28 @@ def _optimum(reader: Reader) -> Rows:
 
 def _sides(reader: Reader) -> Rows:
     """S5.3: both sides beside SPIN's, in the first iteration."""
-    tokens = reader.config.runs.response_tokens
-    keys = {"part": "lm", "decoding": "sampled"}
-    spin = paths(reader.table, loss="spin", **keys)
-    for member in GSIL:
-        own = paths(reader.table, loss=member, **keys)
-        setting = f"lm, {member}, scale {reader.config.runs.scale:g}"
-        higher = [at_equal_fall(a, b) / tokens for a, b in paired(own, spin)]
+    families = {"lm": ("lm", reader.config.runs.scale),
+                WORDS: ("word problems", reader.config.words.scale)}  # fmt: skip
+    for (part, (name, scale)), member in itertools.product(families.items(), GSIL):
+        spin, own = (_first_path(reader, part, loss) for loss in ("spin", member))
+        setting = f"{name}, {member}, scale {scale:g}"
+        higher = [at_equal_fall(a, b) for a, b in paired(own, spin)]
         yield reader.judge("S5.3a", setting, higher)
         falls = [(a[1, -1] - b[1, -1]) / b[1, -1] for a, b in paired(own, spin)]
         yield reader.judge("S5.3b", setting, falls)
-        risen = [path[0, -1] / tokens for path in own.values()]
-        yield reader.judge("S5.3c", setting, risen)
+        yield reader.judge("S5.3c", setting, [path[0, -1] for path in own.values()])
+
+
+def _first_path(reader: Reader, part: str, loss: str) -> dict[int, np.ndarray]:
+    """Seed -> drifts of the first iteration in nats per token of a demonstration."""
+    keys = {"part": part, "loss": loss, "decoding": "sampled"}
+    found = paths(reader.table, iteration=1, **keys)
+    if part == "lm":
+        tokens = dict.fromkeys(found, reader.config.runs.response_tokens)
+    else:
+        sizes = values(reader.table, "tokens_real", iteration=0, **keys)
+        tokens = {seed: size[0] for seed, size in sizes.items()}
+    return {seed: path / tokens[seed] for seed, path in found.items()}
 
 
 def _shifts(reader: Reader) -> Rows:
@@ -191,6 +205,10 @@ def _iterations(reader: Reader) -> Rows:
         yield reader.judge("S5.7a", setting, _orders(found), statistic=rank_correlation)
         end = values(reader.table, "kl_data_policy", part="lm source", **keys)
         yield reader.judge("S5.7b", setting, [x[-1] for x in end.values()])
+    for (part, name), loss in itertools.product(WORD_PARTS.items(), PLAYERS):
+        setting = f"{name}, {loss}, scale {reader.config.words.scale:g}"
+        found = values(reader.table, "kl_data_policy", part=part, loss=loss)
+        yield reader.judge("S5.7a", setting, _orders(found), statistic=rank_correlation)
 
 
 def _orders(found: Mapping[int, np.ndarray]) -> list[np.ndarray]:
@@ -245,7 +263,7 @@ def _decoding(reader: Reader) -> Rows:
 
 PARTS: tuple[Callable[[Reader], Rows], ...] = (
     _better, _optimum, _sides, _shifts, _weights, _divergence, _iterations, _pairs,
-    _decoding,
+    _decoding, answers, margins,
 )  # fmt: skip
 
 

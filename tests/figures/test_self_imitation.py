@@ -16,6 +16,7 @@ from tests.plotting.drawing import flaws
 NEEDS = {
     "members": "identity", "iterations": "exact", "sides": "lm pairs",
     "shifts": "lm scale", "calibration": "calibration", "spread": "sampled",
+    "words": "words own rate",
 }  # fmt: skip
 
 
@@ -35,6 +36,15 @@ def rows_of(seed: int):
             given = {**keys, "scale": 0.1, "iteration": iteration, "part": "lm"}
             yield row("kl_data_policy", rng.uniform(), **given)
             yield row("acc", rng.uniform(), **given)
+        for part, iteration in itertools.product(("words", "words own rate"), range(4)):
+            given = {**keys, "scale": 0.1, "iteration": iteration, "part": part}
+            yield row("kl_data_policy", rng.uniform(), **given)
+            yield row("acc", 0.4 + 0.1 * iteration * rng.uniform(), **given)
+            yield row("logp_real", -8.0 + iteration, **given)
+            yield row("logp_gen", -3.0 - iteration, **given)
+            for step in (8, 16) if iteration else ():
+                yield row("d_chosen_sum", 0.1 * step, step=step, **given)
+                yield row("d_rejected_sum", -0.2 * step, step=step, **given)
     for part, losses in (("lm", LEARNERS), ("lm pairs", ON_PAIRS)):
         for loss, step in itertools.product(losses, (8, 16)):
             given = {"part": part, "loss": loss, "seed": seed, "step": step}
@@ -102,6 +112,21 @@ def test_cells_hold_the_drift_at_the_end_and_its_target(figures):
         first = next(text for text in written if text.endswith("−200"))
         assert first.startswith("−200")
         assert not any(text.startswith("99") for text in written)
+
+
+def test_word_problems_show_sides_and_margin(figures):
+    panels = {ax.get_title(loc="left"): ax for ax in figures["words"].axes}
+
+    def first(title):
+        line = panels[title].lines[1]  # behind the line at nought
+        return [float(y) for y in line.get_ydata()]
+
+    assert first("margin of log(π / πₜ)") == pytest.approx([4.8] * 3)
+    # What the samples had under who wrote them, and the drift since.
+    assert first("negatives, after training on them") == pytest.approx(
+        [-3 - 3.2, -4 - 3.2, -5 - 3.2]
+    )
+    assert first("demonstrations") == pytest.approx([-8, -7, -6, -5])
 
 
 def test_half_estimates_have_no_policy(figures):

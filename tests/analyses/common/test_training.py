@@ -9,7 +9,14 @@ import optax
 import pytest
 
 from analyses.common.arrays import make_arrays, pair_logps_fn
-from analyses.common.training import OPTIMISERS, epochs, fit, train, train_watched
+from analyses.common.training import (
+    OPTIMISERS,
+    epochs,
+    fit,
+    fit_responses,
+    train,
+    train_watched,
+)
 from gradlab.data import TokenizedPair
 from gradlab.losses import resolve
 from gradlab.models import DecoderConfig, build
@@ -76,6 +83,21 @@ def test_a_fit_learns_its_texts(scene):
     texts = np.tile([0, 1, 2, 3, 4, 5], (20, 4, 1))
     _, losses = fit(model, params, jnp.asarray(texts), 0.02)
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_fit_to_responses_reads_the_chosen_ones(scene):
+    model, params, data, logps_fn, _ = scene
+    order = jnp.asarray([[0, 2]] * 40)
+    found, losses = fit_responses(model, params, data, order, 0.02, width=WIDTH)
+    counts = int(data.chosen_length[0] + data.chosen_length[2])
+    for theta, loss in ((params, losses[0]), (found, 0.5 * losses[0])):
+        chosen, _ = logps_fn(theta, data)
+        mean = -float(chosen[0].sum() + chosen[2].sum()) / counts
+        assert mean <= loss * (1 + 1e-5)
+    assert losses[0] == pytest.approx(
+        -float(sum(logps_fn(params, data)[0][jnp.asarray([0, 2])].sum(-1))) / counts,
+        rel=1e-5,
+    )
 
 
 def test_a_watched_run_is_the_same_run(scene):

@@ -28,6 +28,7 @@ def rows_of_seed(seed: int):
         end = ENDS.get(loss, 0.6) + noise
         yield from tabular_rows(loss, end, keys)
         yield from decoder_rows(loss, end, keys)
+        yield from word_rows(loss, end, keys)
     for member in MEMBERS:
         wrong = 1e-3 if member == "lsif" else 1e-14
         yield row("optimum_error", wrong, part="optimum", loss=member, seed=seed)
@@ -89,6 +90,28 @@ def decoder_rows(loss: str, end: float, keys: dict):
                 given = {**keys, **target, "part": "lm scale", "step": step}
                 yield row("d_chosen_sum", -share * shift / scale, **given)
                 yield row("d_rejected_sum", share * (end - shift / scale), **given)
+
+
+def word_rows(loss: str, end: float, keys: dict):
+    """Answers rise under all but the hinge, Brier's once; LSIF's margin grows."""
+    keys, tokens = {**keys, "scale": CONFIG.words.scale}, 20.0
+    last, step = CONFIG.words.iterations, CONFIG.words.stages * CONFIG.words.stage_steps
+    for part, iteration in itertools.product(
+        ("words", "words own rate"), range(last + 1)
+    ):
+        given = {**keys, "part": part, "iteration": iteration}
+        rise = {"hinge": -0.1, "brier": 0.1 / max(iteration, 1)}.get(loss, 0.1)
+        yield row("acc", 0.4 + iteration * rise + 0.01 * end, **given)
+        kl = end if iteration == last else 1.0 - 0.1 * iteration
+        yield row("kl_data_policy", kl, **given)
+        yield row("tokens_real", tokens, **given)
+        if iteration:
+            margin = (iteration if loss == "lsif" else 1 / iteration) + 0.01 * end
+            yield row("d_chosen_sum", 0.0, step=step / 2, **given)
+            yield row("d_rejected_sum", 0.0, step=step / 2, **given)
+            rejected = (0.5 - margin) * tokens
+            yield row("d_chosen_sum", 0.5 * tokens, step=step, **given)
+            yield row("d_rejected_sum", rejected, step=step, **given)
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +179,18 @@ def test_every_claim_has_a_verdict(claims):
         ("S5.8", "lm, dil_bce, equal update norm", "contradicted"),
         ("S5.8", "lm, dil_ukl, equal margin", "skipped"),
         ("S5.9", "tabular, lsif, scale 1", "reproduced"),
+        ("S5.1a", "word problems, equal rate, bernoulli, scale 0.1", "reproduced"),
+        ("S5.1d", "word problems, own rates, hinge, scale 0.1", "contradicted"),
+        ("S5.3b", "word problems, bernoulli, scale 0.1", "reproduced"),
+        ("S5.3c", "word problems, bernoulli, scale 0.1", "reproduced"),
+        ("S5.7a", "word problems, own rates, kliep, scale 0.1", "reproduced"),
+        ("S5.10a", "word problems, equal rate, sft", "reproduced"),
+        ("S5.10a", "word problems, own rates, hinge", "contradicted"),
+        ("S5.10b", "word problems, equal rate, kliep", "reproduced"),
+        ("S5.10b", "word problems, equal rate, brier", "inconclusive"),
+        ("S5.11a", "word problems, equal rate, spin", "reproduced"),
+        ("S5.11b", "word problems, equal rate, spin", "reproduced"),
+        ("S5.11b", "word problems, own rates, lsif", "contradicted"),
     ],
 )
 def test_verdicts(claims, claim, setting, verdict):
