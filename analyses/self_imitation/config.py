@@ -225,7 +225,7 @@ class Config:
             seeds=(0,),
             scales=(0.1, 1.0),
             shifts=(0.0, 2.0),
-            learners=("sft", "spin", "bernoulli"),
+            learners=("sft", "bernoulli"),
             on_pairs=("dpo", "dil_lsif"),
             draws=200,
             quick_compile=True,
@@ -239,7 +239,7 @@ class Config:
             words=Words(
                 layers=1, width=16, heads=2, fit_problems=64, fit_updates=2,
                 fit_looks=1, fit_batch=8, demonstrations=16, held_out=16, watched=8,
-                iterations=2, stages=2, stage_steps=2, batch=8,
+                iterations=1, stages=2, stage_steps=2, batch=8,
             ),
         )  # fmt: skip
 
