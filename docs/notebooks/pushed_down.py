@@ -28,6 +28,7 @@ import tempfile
 
 import pandas as pd
 from IPython.display import Image
+from IPython.utils.capture import capture_output
 
 from gradlab.cli import main
 from gradlab.plotting import plot_waterfall
@@ -35,12 +36,17 @@ from gradlab.report import PairView
 
 run = tempfile.mkdtemp() + "/drift"
 losses = "dpo,dpop,simpo,unlikelihood_token"
-status = main(["drift", "--limit", "24", "--losses", losses, "--out", run])
+with capture_output():
+    main(["drift", "--limit", "24", "--losses", losses, "--out", run])
+
+columns = ["share_falls", "predicted_chosen", "chosen_by_chosen", "chosen_by_rejected"]
+pd.read_csv(f"{run}/summary.csv").set_index("loss")[columns].round(6)
 
 # %% [markdown]
-# `falls` is the share of pairs whose chosen answer loses likelihood by this step. `by
-# chosen` and `by rejected` are the two parts of its change. The chosen tokens push it
-# up under every loss; what is taken away comes from the rejected ones.
+# `share_falls` is the share of pairs whose chosen answer loses likelihood by this
+# step, the rest are nats, mean over pairs: the change of the chosen answer, and its two
+# parts. The chosen tokens push it up under every loss here; what is taken away comes
+# from the rejected ones, and of DPO's push little is left.
 #
 # ## Pair by pair
 
@@ -93,11 +99,11 @@ parts = side.groupby(["loss", "region"], observed=True)[["by_chosen", "by_reject
 parts.sum().round(4)
 
 # %% [markdown]
-# In the prefix, which both answers share, the two sides of DPO cancel almost exactly:
-# the same tokens in the same contexts with opposite weights. What is left falls
-# behind the first difference, where the answers are alike but for one number and
-# their gradients point the same way. `dpop` does the same thing here, since its
-# penalty is not active at the first step.
+# In the prefix, which both answers share, most of what the two sides of DPO do cancels:
+# the same tokens in the same contexts with opposite weights, up to what each side's
+# other tokens do to them. Behind the first difference the contexts differ by one
+# number, and the two sides still take from each other nearly all that they give. `dpop`
+# does the same thing here, since its penalty is not active at the first step.
 #
 # ## Look around
 #
