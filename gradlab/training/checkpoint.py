@@ -1,5 +1,6 @@
 """Checkpoints: arrays by orbax, and plain notes beside them, written whole or not."""
 
+import errno
 import logging
 import os
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from gradlab.disk import reason
 from gradlab.errors import CheckpointError
 
 
@@ -21,7 +23,7 @@ class Checkpoints:
 
     def __init__(self, folder: str | Path, keep: int = 2) -> None:
         """Opens the folder, which is made when missing."""
-        logging.getLogger("absl").setLevel(logging.ERROR)  # it reports every save
+        logging.getLogger("absl").setLevel(logging.CRITICAL)  # errors are raised
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             enable_async_checkpointing=False,
@@ -52,10 +54,12 @@ class Checkpoints:
                     notes=ocp.args.JsonSave(notes),
                 ),
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter of orbax's own storage
+            # Its other tasks fail too, and would report that when they are collected.
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)
             raise CheckpointError(
                 f"{self.folder}: the checkpoint of step {step} can't be written: "
-                f"{error.strerror or error}"
+                f"{_why(error)}"
             ) from error
         _sync(self.folder)
 
@@ -87,6 +91,13 @@ class Checkpoints:
     def close(self) -> None:
         """Ends orbax's threads."""
         self._manager.close()
+
+
+def _why(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError):
+        return reason(error)
+    full = "No space left" in str(error)
+    return reason(OSError(errno.ENOSPC, "")) if full else str(error)
 
 
 def _sync(folder: Path) -> None:

@@ -3,6 +3,8 @@
 import errno
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -94,13 +96,20 @@ def test_a_read_only_disk(command, arguments, mounted, capsys):
 def test_a_small_disk(command, kilobytes, arguments, mounted, capsys):
     """A real disk, full at some moment or other: all is written, or nothing."""
     out = mounted(kilobytes) / "out"
-    status = main(arguments(command, out))
+    given = arguments(command, out)
+    if command in ("train", "sweep"):  # orbax's threads may fail later than the command
+        done = subprocess.run(
+            [sys.executable, "-m", "gradlab", *given], capture_output=True, text=True
+        )
+        status, message = done.returncode, done.stderr.splitlines()[-1]
+    else:
+        status = main(given)
+        message = one_message(capsys) if status else ""
     if status == 0:
         assert finished(out)
         return
     assert status == 2
-    message = one_message(capsys)
-    assert "space" in message.lower() or "No space" in message, message
+    assert "no space is left on its disk" in message, message
     assert not [path for path in out.rglob(".partial-*")]
     left = finished(out)
     assert not left, left
