@@ -24,6 +24,7 @@
 
 # %%
 import io
+import os
 import tempfile
 
 import pandas as pd
@@ -34,7 +35,8 @@ from gradlab.cli import main
 from gradlab.plotting import plot_waterfall
 from gradlab.report import PairView
 
-run = tempfile.mkdtemp() + "/drift"
+os.chdir(tempfile.mkdtemp())
+run = "runs/drift"
 losses = "dpo,dpop,simpo,unlikelihood_token"
 with capture_output():
     main(["drift", "--limit", "24", "--losses", losses, "--out", run])
