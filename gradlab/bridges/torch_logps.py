@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
+import torch  # pyright: ignore[reportMissingImports]
 
 from gradlab.data.batches import SideBatch, TokenizedPair, batches
 from gradlab.errors import GradlabError

@@ -25,7 +25,7 @@ from gradlab.training.probe_sets import FIXED, frozen_sets, probe_kinds
 from gradlab.training.probe_tables import token_table
 
 try:
-    from transformers import TrainerCallback
+    from transformers import TrainerCallback  # pyright: ignore[reportMissingImports]
 
     from gradlab.bridges.torch_logps import token_columns
 except ImportError as error:
