@@ -6,6 +6,7 @@ carries it: the same table gives the same picture on every machine.
 """
 
 import contextlib
+import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -150,7 +151,7 @@ def save_figure(
     with paper_style(), stage(stem.parent) as staged, _laid_out(fig):
         for kind in formats:
             name = f"{stem.name}.{kind}"
-            _print(fig, staged / name, kind, _metadata(kind, source))
+            (staged / name).write_bytes(_printed(fig, kind, _metadata(kind, source)))
             paths.append(stem.parent / name)
     return paths
 
@@ -170,15 +171,20 @@ def _laid_out(fig: Figure) -> Iterator[None]:
         fig.set_canvas(canvas)
 
 
-def _print(fig: Figure, path: Path, kind: str, metadata: dict | None) -> None:
-    """As `Figure.savefig`, which would lay it out and draw it once more each time."""
+def _printed(fig: Figure, kind: str, metadata: dict | None) -> bytes:
+    """As `Figure.savefig`, which would lay it out and draw it once more each time.
+
+    In memory first: on a full disk, closing a PDF hides that error behind another.
+    """
     fig.set_dpi(DPI)
+    printed = io.BytesIO()
     if kind == "png":
-        FigureCanvasAgg(fig).print_png(path, metadata=metadata)
+        FigureCanvasAgg(fig).print_png(printed, metadata=metadata)
     elif kind == "pdf":
-        FigureCanvasPdf(fig).print_pdf(path, metadata=metadata)
+        FigureCanvasPdf(fig).print_pdf(printed, metadata=metadata)
     else:
-        fig.savefig(path, dpi=DPI, metadata=metadata)
+        fig.savefig(printed, format=kind, dpi=DPI, metadata=metadata)
+    return printed.getvalue()
 
 
 def _metadata(kind: str, source: str) -> dict[str, str | None] | None:
