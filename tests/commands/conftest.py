@@ -75,4 +75,5 @@ def mounted(tmp_path) -> Iterator:
 
     yield mount
     for folder in folders:
-        subprocess.run(["umount", str(folder)], check=True)
+        # Lazily: the traceback of a failed test may hold a file open there.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
