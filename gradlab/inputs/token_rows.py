@@ -62,7 +62,9 @@ def _of_parquet(path: Path) -> tuple[pd.DataFrame, list[str]]:
     with pyarrow.parquet.ParquetFile(path) as file:
         names = file.schema_arrow.names
         known = _known(names, path)
-        return file.read(columns=known).to_pandas(ignore_metadata=True), names
+        table = file.read(columns=known)
+        table.validate(full=True)  # text that is no UTF-8 shows here, or anywhere later
+        return table.to_pandas(ignore_metadata=True), names
 
 
 def _of_csv(path: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -73,14 +75,13 @@ def _of_csv(path: Path) -> tuple[pd.DataFrame, list[str]]:
         warnings.simplefilter("error")  # of rows that are longer than the head
         rows = pd.read_csv(
             path,
-            usecols=known,
             index_col=False,
             dtype=dict.fromkeys(set(known) & set(TEXTS), str),
             na_values={name: [""] for name in known if name in NUMBERS},
             keep_default_na=False,
             low_memory=False,
         )
-    return rows, names
+    return rows[known], names
 
 
 def _of_lines(path: Path) -> tuple[pd.DataFrame, list[str]]:

@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gradlab.errors import DataError
@@ -177,6 +179,98 @@ def test_a_fault_is_named_with_its_place(tmp_path, frame, message):
         read_token_table(path)
     assert message in str(error.value)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("pair", 10**30, None),
+        ("logp", -(10**400), r"column 'logp': -10+; expected a number"),
+        ("position", 10**400, r"column 'position': 10+; expected a number"),
+        ("mask", {}, "column 'mask': {}; expected a number"),
+        ("loss", ["dpo"], r"column 'loss': \['dpo'\]; expected a text"),
+        (
+            "token",
+            "\ud800",
+            r"line 1, column 'token': found the lone surrogate U\+D800",
+        ),
+    ],
+)
+def test_what_json_alone_can_hold(tmp_path, column, value, message):
+    path = written(table(**{column: pd.Series([value] * 10, dtype=object)}), tmp_path,
+                   ".jsonl")  # fmt: skip
+    if message is None:  # the names of the two pairs are now one
+        message = "is there twice in the chosen response of pair 10000"
+    with pytest.raises(DataError, match=message):
+        read_token_table(path)
+
+
+def test_names_of_pairs_may_be_too_large_for_rows(tmp_path):
+    path = written(
+        table(pair=[n + 10**30 for n in table()["pair"]]), tmp_path, ".jsonl"
+    )
+    assert read_token_table(path).rows["row"].unique().tolist() == [1, 2]
+
+
+def test_numbers_that_are_dates_are_refused(tmp_path):
+    path = written(table(logp=pd.Timestamp("1960-01-01")), tmp_path)
+    with pytest.raises(DataError, match="column 'logp': Timestamp"):
+        read_token_table(path)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path, suffix):
+    frame = table()
+    frame.insert(2, "logp", frame["logp"] - 1, allow_duplicates=True)
+    path = tmp_path / f"logps{suffix}"
+    if suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        columns = [pa.array(frame.iloc[:, place]) for place in range(frame.shape[1])]
+        pq.write_table(pa.table(columns, names=list(frame)), path)
+    with pytest.raises(DataError, match="the column 'logp' is there twice"):
+        read_token_table(path)
+
+
+def test_only_known_columns_are_read_and_none_is_made_up(tmp_path):
+    """A folder named like a=b, and an index, are no columns to pandas alone."""
+    folder = tmp_path / "loss=dpo"
+    folder.mkdir()
+    other = table(other=[[1.0]] * 10).set_index("pair")
+    rows = read_token_table(written(other, folder)).rows
+    assert rows["row"].unique().tolist() == [7, 2]
+    assert "other" not in rows
+    path = tmp_path / "long.csv"
+    path.write_text("pair,side,position,logp,token\n0,chosen,0,-1,a,b\n")
+    with pytest.raises(DataError, match="not a readable table: Length of header"):
+        read_token_table(path)
+
+
+def test_text_that_is_no_utf8_is_refused(tmp_path):
+    bad = pa.array([b"\xff"] * 10, pa.binary()).view(pa.string())
+    columns = pa.Table.from_pandas(table(), preserve_index=False)
+    pq.write_table(columns.append_column("prompt", bad), tmp_path / "logps.parquet")
+    with pytest.raises(DataError, match=r"not a readable table: .*UTF8"):
+        read_token_table(tmp_path / "logps.parquet")
+
+
+def test_one_response_that_makes_all_arrays_huge_is_refused(tmp_path):
+    count = 20_000
+    sides = ["chosen"] * count + ["rejected"] * count + ["chosen"] * count
+    pairs = [*range(count), *range(count), *[0] * count]
+    positions = [*[0] * 2 * count, *range(1, count + 1)]
+    frame = pd.DataFrame({"pair": pairs, "side": sides, "position": positions})
+    path = written(frame.assign(token_id=1, logp=-1.0), tmp_path)
+    with pytest.raises(DataError, match="20000 pairs with up to 20001 tokens"):
+        read_token_table(path)
+    assert len(read_token_table(path, limit=2).rows) == count + 4
+
+
+@pytest.mark.parametrize("step", ["inf", "two"])
+def test_steps_are_whole_numbers(tmp_path, step):
+    path = written(probes().assign(step=step), tmp_path, ".csv")
+    with pytest.raises(DataError, match=f"column 'step': .?{step}.?; expected"):
+        read_token_table(path)
 
 
 @pytest.mark.parametrize("value", [-np.inf, np.nan])
