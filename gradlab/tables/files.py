@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet
 
 from gradlab.disk import FULL, PARTIAL, refusal
 from gradlab.errors import GradlabError
@@ -127,8 +128,12 @@ def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
         raise GradlabError(f"{path.name}: a table is written as .csv or .parquet")
 
 
-def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+def read_table(path: str | os.PathLike[str], *, filters: Any = None) -> pd.DataFrame:
     """Reads a table that `write_table` wrote; text columns stay text.
+
+    Args:
+      path: the file.
+      filters: of a Parquet file, the rows that are read: [("pair", "<", 10)].
 
     Raises:
       GradlabError: no such file, not a table, or another suffix.
@@ -138,7 +143,7 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
         raise GradlabError(f"{path}: there is no such table file")
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(path)
+            return _read_parquet(path, filters)
         if path.suffix == ".csv":
             header = list(pd.read_csv(path, nrows=0).columns)
             text = {c: str for c in header if c in TEXT_COLUMNS}
@@ -152,3 +157,10 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     except Exception as error:  # the parsers meet untrusted bytes with any exception
         raise GradlabError(f"{path}: not a readable table: {error}") from error
     raise GradlabError(f"{path}: a table ends in .csv or .parquet")
+
+
+def _read_parquet(path: Path, filters: Any) -> pd.DataFrame:
+    # Not by pandas, which would make a column of a folder that is named like lr=0.1.
+    table = pyarrow.parquet.read_table(path, filters=filters, partitioning=None)
+    table.validate(full=True)  # text that is no UTF-8 shows here, or anywhere later
+    return table.to_pandas()
