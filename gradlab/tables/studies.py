@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from gradlab.errors import GradlabError
+from gradlab.staging import stage
 from gradlab.tables.files import write_table
 from gradlab.tables.manifests import write_manifest
 

@@ -79,7 +79,7 @@ def test_a_failed_save_leaves_the_old_model(folder, monkeypatch):
 def test_a_folder_that_can_not_be_written(folder, tmp_path):
     params = build(LLAMA, seed=1)[1]
     (tmp_path / "file").write_text("")
-    with pytest.raises(GradlabError, match="can't write into .*file"):
+    with pytest.raises(GradlabError, match=r"can't write into .*file"):
         save_model(tmp_path / "file", LLAMA, params)
     before = (folder / "model.safetensors").read_bytes()
     (folder / "config.json").unlink()
