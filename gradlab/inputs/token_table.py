@@ -38,7 +38,7 @@ from gradlab.inputs.token_rows import read_rows
 
 NEEDED = ("pair", "side", "position", "logp")
 STATISTICS = ("ref_logp", "log_sum_sq", "entropy", "max_logp")
-POSITIVE = 1e-3  # nats by which rounding may carry a log-probability above 0
+POSITIVE = 1e-3  # nats above 0 to which rounding may carry what is then read as 0
 WHOLE = 2**31  # beyond the largest id
 MOST_CELLS = 2**28  # pairs times longest response: some ten arrays have that size
 
@@ -190,7 +190,7 @@ def _checked(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
             high = math.inf if name == "entropy" else POSITIVE
             what = "a finite number" + ("" if name == "entropy" else ", at most 0")
             _require(np.isfinite(found) & (found <= high), rows, name, what, path)
-            columns[name] = found
+            columns[name] = found if name == "entropy" else np.minimum(found, 0)
     for name in {"token", "prompt"} & set(rows):
         _require_text(rows, name, path)
     good = [isinstance(value, int | str | np.integer) for value in rows["pair"]]

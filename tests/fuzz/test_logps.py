@@ -14,7 +14,7 @@ from gradlab.bridges.trainer_state import metric_lines, read_trainer_state
 from gradlab.comparison.frames import regions_of, token_frame
 from gradlab.comparison.sources import scored_pairs
 from gradlab.inputs.token_rows import KNOWN
-from gradlab.inputs.token_table import POSITIVE, STATISTICS, read_token_table
+from gradlab.inputs.token_table import STATISTICS, read_token_table
 from gradlab.tables import write_table
 from tests.fuzz.cases import (
     HUGE,
@@ -125,7 +125,7 @@ def check(path, content, limit=None):
         return
     for name in {"logp", *STATISTICS} & set(found.rows):
         assert np.isfinite(found.rows[name]).all()
-    assert (found.rows["logp"] <= POSITIVE).all()
+    assert (found.rows["logp"] <= 0).all()
     scored = scored_pairs(found.rows)
     assert scored.chosen.mask.sum() + scored.rejected.mask.sum() == len(found.rows)
     regions = loads_or_refuses(lambda: regions_of(scored), "")

@@ -1,6 +1,5 @@
 """Files of token log-probabilities: which columns of them are read, and how."""
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest

@@ -203,6 +203,15 @@ def test_what_json_alone_can_hold(tmp_path, column, value, message):
         read_token_table(path)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_rounding_carried_above_0_is_0(tmp_path, dtype):
+    """Above 0 the log of 1 - p, which several losses take, is no number."""
+    path = written(table(logp=5e-4, ref_logp=0.0).astype({"logp": dtype}), tmp_path)
+    rows = read_token_table(path).rows
+    assert rows["logp"].dtype == dtype
+    assert set(rows["logp"]) == {0.0}
+
+
 def test_names_of_pairs_may_be_too_large_for_rows(tmp_path):
     path = written(
         table(pair=[n + 10**30 for n in table()["pair"]]), tmp_path, ".jsonl"
