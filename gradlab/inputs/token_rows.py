@@ -81,7 +81,7 @@ def _of_csv(path: Path) -> tuple[pd.DataFrame, list[str]]:
             keep_default_na=False,
             low_memory=False,
         )
-    return rows[known], names
+    return rows.loc[:, known], names
 
 
 def _of_lines(path: Path) -> tuple[pd.DataFrame, list[str]]:

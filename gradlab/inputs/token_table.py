@@ -93,7 +93,7 @@ def read_token_table(
     rows = table.rows
     if limit is not None:
         rows = rows.loc[rows["pair"] < limit].reset_index(drop=True)
-    pairs, longest = len(set(rows["pair"])), int(rows["position"].max()) + 1
+    pairs, longest = len(set(rows["pair"])), 1 + int(rows["position"].to_numpy().max())
     if pairs * longest > MOST_CELLS:
         raise DataError(
             f"{path}: {pairs} pairs with up to {longest} tokens; expected at most "

@@ -84,6 +84,7 @@ def read_table(path: str | os.PathLike[str], *, filters: Any = None) -> pd.DataF
 
 def _read_parquet(path: Path, filters: Any) -> pd.DataFrame:
     # Not by pandas, which would make a column of a folder that is named like lr=0.1.
-    table = pyarrow.parquet.read_table(path, filters=filters, partitioning=None)
+    options: Any = {"filters": filters, "partitioning": None}
+    table = pyarrow.parquet.read_table(path, **options)
     table.validate(full=True)  # text that is no UTF-8 shows here, or anywhere later
     return table.to_pandas()
