@@ -18,7 +18,7 @@ from typing import IO, Any
 from gradlab.errors import GradlabError
 
 LOCK, PARTIAL = ".lock", ".partial-"
-MAX_JSON_BYTES = 1 << 26
+MAX_JSON_BYTES = 1 << 24  # empty lists take 25 times that in memory
 TRIES = 100  # of taking a lock whose file others remove at the same time
 _REASONS = {
     errno.ENOSPC: "no space is left on its disk",
@@ -31,9 +31,12 @@ _REASONS = {
     errno.ENOTDIR: "a part of that path is a file, not a folder",
     errno.EEXIST: "it is a file; a folder was expected",
     errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "its lock file is a link to elsewhere, or its path a circle of links",
 }
 # What no program can foresee: a write of any kind may end in these.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+# Of a path that a user names: where looking at it is all it takes.
+NOT_OURS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of some network disks
 
 
@@ -116,7 +119,7 @@ def _taken(path: Path, wait: bool) -> IO[str] | None:
     for _ in range(TRIES):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+", encoding="utf-8")
+            file = _opened(path)
         except FileNotFoundError:
             continue  # its holder has just removed it, with the folder
         except OSError as error:
@@ -135,6 +138,12 @@ def _taken(path: Path, wait: bool) -> IO[str] | None:
             raise
         file.close()  # its holder has removed the file that was waited for
     raise GradlabError(f"can't write into {path.parent}: {path.name} can't be made")
+
+
+def _opened(path: Path) -> IO[str]:
+    """A file, made when missing; not one elsewhere, since it will be written over."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    return os.fdopen(os.open(path, flags, 0o666), "r+", encoding="utf-8")
 
 
 def _sign(file: IO[str]) -> None:

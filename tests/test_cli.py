@@ -254,3 +254,36 @@ def test_all_means_every_loss_without_required_settings():
     names = {loss.label for loss in chosen_losses("all")}
     assert names <= set(LOSSES)
     assert {n for n in LOSSES if not LOSSES[n].required} == names
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare", "--data"],
+        ["compare", "--logps"],
+        ["doctor", "--model"],
+        ["rank", "--judge", "scores", "--out", "pairs.jsonl"],
+        ["report"],
+        ["table"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_path_that_can_not_be_looked_at(arguments, capsys, tmp_path, monkeypatch):
+    """Like one in a folder of somebody else, which root could read all the same."""
+    monkeypatch.chdir(tmp_path)
+    assert "File name too long" in refuse(capsys, *arguments, "x" * 300)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_user_without_a_home(monkeypatch, capsys):
+    def nowhere(cls):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pathlib.Path.home", classmethod(nowhere))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert main(["losses", "dpo"]) == 0
+
+
+def test_a_seed_is_looked_at_beside_given_log_probabilities(run, capsys):
+    known = ["compare", "--logps", str(run / "tokens.parquet")]
+    assert "--seed is -1; expected 0 to" in refuse(capsys, *known, "--seed", "-1")

@@ -117,9 +117,21 @@ def test_a_place_that_can_not_be_made(tmp_path):
     for out in (tmp_path / "file", tmp_path / "file" / "out", tmp_path / ("x" * 300)):
         with pytest.raises(GradlabError, match="can't write into"), only_writer(out):
             pass
-    (tmp_path / LOCK).symlink_to(tmp_path / "no" / "such")
-    with pytest.raises(GradlabError, match="can't be made"), only_writer(tmp_path):
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path, there):
+    """The file at its end would be written over."""
+    other = tmp_path / "other"
+    if there:
+        other.write_text("precious")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / LOCK).symlink_to(other)
+    with pytest.raises(GradlabError, match="is a link to elsewhere"), only_writer(out):
         pass
+    assert other.exists() == there
+    assert not there or other.read_text() == "precious"
 
 
 def test_reasons_in_words():

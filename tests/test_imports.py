@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     "errors",
     "disk",
+    "staging",
     "escapes",
     "types",
     "losses",

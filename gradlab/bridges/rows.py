@@ -66,8 +66,12 @@ def probe_rows(
     if isinstance(pairs, str | os.PathLike):
         found = read_pairs(os.fspath(pairs), limit=limit)
     else:
+        if not isinstance(pairs, Iterable):
+            raise DataError(
+                f"probe pairs: found {pairs!r:.40}; expected a path or a list of rows"
+            )
         rows = list(islice(pairs, limit))
-        if rows and IDS[0] in rows[0]:
+        if rows and isinstance(rows[0], Mapping) and IDS[0] in rows[0]:
             return TokenizedPairs(list(_ready(rows)))
         found = read_pairs(rows)
     return tokenize_pairs(found, tokenizer, max_length=max_length)
@@ -77,11 +81,16 @@ def _ready(rows: Iterable[Mapping[str, Any]]) -> Iterator[TokenizedPair]:
     for number, row in enumerate(rows, 1):
         ids = []
         for key in IDS:
-            found = row.get(key)
-            if not isinstance(found, list) or not found:
+            found = row.get(key) if isinstance(row, Mapping) else None
+            if not isinstance(found, list) or not found or not all(map(_is_id, found)):
                 raise DataError(
                     f"probe pairs, row {number}: {key!r} is {found!r:.40}; expected a "
                     "list of token ids"
                 )
-            ids.append([int(token) for token in found])
+            ids.append(found)
         yield TokenizedPair(number, *ids)
+
+
+def _is_id(token: Any) -> bool:
+    whole = isinstance(token, int) and not isinstance(token, bool)
+    return whole and 0 <= token < 2**31

@@ -8,6 +8,7 @@ unambiguous name too (`logps_sum/chosen`, `logps_sum/margins`).
 import json
 import math
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ EVAL = "eval_"
 # Written once, at the end: of the whole run, not of a step.
 WHOLE_RUN = frozenset({"train_runtime", "train_loss", "total_flos"})
 COLUMNS = ("step", "epoch", "subset", "metric", "value")
+LARGEST = sys.float_info.max
 
 History = Sequence[Mapping[str, Any]]
 
@@ -50,7 +52,8 @@ def read_trainer_state(path: str | os.PathLike) -> pd.DataFrame:
             epoch = float(entry.get("epoch", math.nan))
             row = (entry["step"], epoch, subset, metric, value)
             rows[entry["step"], subset, metric] = row
-    return pd.DataFrame(list(rows.values()), columns=pd.Index(COLUMNS))
+    table = pd.DataFrame(list(rows.values()), columns=pd.Index(COLUMNS))
+    return table.astype({"step": int, "epoch": float, "value": float})
 
 
 def metric_lines(history: History) -> list[dict[str, Any]]:
@@ -100,15 +103,21 @@ def _check(entry: Any, where: str) -> None:
     if not isinstance(entry, dict):
         raise GradlabError(f"{where}: found {entry!r:.60}; expected an object")
     step = entry.get("step")
-    if not isinstance(step, int) or isinstance(step, bool) or step < 0:
+    if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step < 2**63:
         raise GradlabError(
             f"{where}: 'step' is {step!r:.60}; expected the number of finished steps"
         )
     for key, value in entry.items():
-        if not isinstance(value, int | float) or isinstance(value, bool):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or (isinstance(value, int) and abs(value) > LARGEST):
             raise GradlabError(
                 f"{where} (step {step}): {key!r:.60} is {value!r:.60}; expected a "
                 "number"
+            )
+        if not key.isprintable():  # lone surrogates are not either
+            raise GradlabError(
+                f"{where} (step {step}): found the key {key!r:.60}; expected the name "
+                "of a metric"
             )
 
 

@@ -132,6 +132,7 @@ class ProbeCallback(TrainerCallback):
         self._started = time.monotonic()
         self._first, self._due = {}, due_steps(self.settings, state.max_steps)
         vocab_size = model.get_input_embeddings().weight.shape[0]
+        self._require_known(vocab_size)
         self._sets = self._frozen(vocab_size)
         if state.global_step == 0:
             self._begin()
@@ -172,6 +173,16 @@ class ProbeCallback(TrainerCallback):
         )
         with stage(self.files.folder) as partial:
             write_manifest(manifest, partial / "manifest.json")
+
+    def _require_known(self, vocab_size: int) -> None:
+        """Ids that the model's embedding has."""
+        for pair in self.pairs:
+            highest = max(*pair.prompt, *pair.chosen, *pair.rejected)
+            if highest >= vocab_size:
+                raise GradlabError(
+                    f"probe pairs, row {pair.row}: token id {highest}; expected 0 to "
+                    f"{vocab_size - 1}, the rows of the model's embedding"
+                )
 
     def _frozen(self, vocab_size: int) -> dict[str, list[TokenizedPair]]:
         return frozen_sets(

@@ -12,6 +12,7 @@ from gradlab.comparison.frames import regions_of, token_frame
 from gradlab.data import load_tokenizer
 from gradlab.errors import GradlabError
 from gradlab.inputs.choices import chosen_losses
+from gradlab.inputs.config import check_seed
 from gradlab.inputs.loading import load_inputs, score_inputs
 from gradlab.inputs.progress import say
 from gradlab.inputs.reporting import Provenance, prompt_frame
@@ -104,6 +105,7 @@ def _given(
                 f"--logps and --{option}: the log-probabilities are known already; "
                 "expected one of the two"
             )
+    check_seed(config.seed)
     if config.limit is not None and config.limit < 1:
         raise GradlabError(f"--limit is {config.limit}; expected at least 1")
     table = read_token_table(config.logps or "", step=config.step, limit=config.limit)

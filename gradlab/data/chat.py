@@ -2,12 +2,14 @@
 
 A template comes with a tokenizer and is somebody else's program, so it runs in jinja2's
 `ImmutableSandboxedEnvironment`: no access to Python internals, no change of the
-messages. `strftime_now`, which some templates use when it is there, is left undefined:
-the same messages give the same text on every day.
+messages. `strftime_now`, which some templates use when it is there, is left undefined,
+and so is what draws at random: the same messages give the same text on every day.
+
+What a template prints is bounded, and how far it counts. Its time and memory are not.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +21,9 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gradlab.errors import DataError
+
+MOST_CHARS = 1 << 25  # of one text; several times what rows may hold
+MOST_NUMBERS = 100_000  # of all ranges that one text takes
 
 
 class _Generation(Extension):
@@ -54,16 +59,18 @@ def render_template(
 
     Raises:
       DataError: the template is malformed, reaches for Python internals, refuses the
-        messages (`raise_exception`) or fails on them.
+        messages (`raise_exception`), prints or counts without end, or fails on them.
     """
     try:
-        return _compiled(template).render(
+        pieces = _compiled(template).generate(
             messages=[dict(message) for message in messages],
             add_generation_prompt=add_generation_prompt,
             tools=None,
             documents=None,
+            range=_ranges(),
             **special_tokens,
         )
+        return _joined(pieces, source)
     except DataError:
         raise
     except SecurityError as error:
@@ -84,6 +91,34 @@ def render_template(
         ) from error
 
 
+def _joined(pieces: Iterable[str], source: str) -> str:
+    kept, length = [], 0
+    for piece in pieces:
+        length += len(piece)
+        if length > MOST_CHARS:
+            raise DataError(
+                f"{source}: the chat template prints more than {MOST_CHARS:,}"
+                " characters for one conversation."
+            )
+        kept.append(piece)
+    return "".join(kept)
+
+
+def _ranges() -> Callable[..., range]:
+    """A `range` for one text: loops in loops come to an end together."""
+    left = MOST_NUMBERS
+
+    def limited(*bounds: int) -> range:
+        nonlocal left
+        found = range(*bounds)
+        left -= len(found)
+        if left < 0:
+            raise OverflowError(f"ranges of more than {MOST_NUMBERS:,} numbers")
+        return found
+
+    return limited
+
+
 class _Sandbox(ImmutableSandboxedEnvironment):
     """Refuses internals at once; jinja2 alone lets a bare access print as nothing."""
 
@@ -102,6 +137,7 @@ def _compiled(template: str) -> jinja2.Template:
     )
     environment.globals["raise_exception"] = _refuse
     environment.filters["tojson"] = _to_json
+    del environment.globals["lipsum"], environment.filters["random"]
     return environment.from_string(template)
 
 

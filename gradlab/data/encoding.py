@@ -110,15 +110,16 @@ class Tokenizer:
         return TokenTexts(self.inner)
 
     @cached_property
-    def _highest_id(self) -> int:
+    def highest_id(self) -> int:
+        """The highest id of the vocabulary; -1 where it is empty."""
         return max(self.inner.get_vocab(with_added_tokens=True).values(), default=-1)
 
     def _require_ids(self, ids: Sequence[int]) -> None:
         for place, token in enumerate(ids):
-            if not 0 <= token <= self._highest_id:
+            if not 0 <= token <= self.highest_id:
                 raise DataError(
                     f"{self.source}: id {token} at position {place}: expected 0 to"
-                    f" {self._highest_id}."
+                    f" {self.highest_id}."
                 )
 
 

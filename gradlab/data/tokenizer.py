@@ -19,6 +19,7 @@ from gradlab.errors import DataError
 
 BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 NAMES = ("bos_token", "eos_token", "pad_token", "unk_token")
+MOST_IDS = 2**31  # batches are int32
 GPT2_CLASSES = (None, "GPT2Tokenizer", "GPT2TokenizerFast")
 
 
@@ -57,7 +58,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     for name, text_id in ids.items():
         if text_id is not None and name not in texts:
             texts[name] = inner.id_to_token(text_id) or ""
-    return Tokenizer(
+    tokenizer = Tokenizer(
         inner,
         bos_id=ids["bos_token"],
         eos_id=ids["eos_token"],
@@ -67,6 +68,12 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         special_tokens=texts,
         source=str(folder),
     )
+    if tokenizer.highest_id >= MOST_IDS:
+        raise DataError(
+            f"{folder}: a token has the id {tokenizer.highest_id}, expected all below "
+            f"{MOST_IDS}."
+        )
+    return tokenizer
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gradlab.doctor.findings import Finding
 
-# distribution -> module; what gradlab can't do without.
+# distribution -> module; what gradlab can't do without. The command line itself needs
+# tyro, rich and pyyaml: without them there is nobody to ask.
 NEEDED = {
     "jax": "jax",
     "jaxlib": "jaxlib",
@@ -22,8 +23,11 @@ NEEDED = {
     "pandas": "pandas",
     "pyarrow": "pyarrow",
     "matplotlib": "matplotlib",
+    "contourpy": "contourpy",
+    "rapidfuzz": "rapidfuzz",
     "safetensors": "safetensors",
     "tokenizers": "tokenizers",
+    "jinja2": "jinja2",
 }
 # extra of gradlab -> distributions
 EXTRAS = {
@@ -32,6 +36,7 @@ EXTRAS = {
     "tensorboard": ("tensorboardX",),
     "wandb": ("wandb",),
     "trackio": ("trackio",),
+    "trl": ("torch", "transformers", "trl"),
 }
 
 

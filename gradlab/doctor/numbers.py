@@ -68,8 +68,8 @@ def padding(subject: Subject) -> Finding:
     """
     longest = max(pair.length for pair in subject.pairs)
     extra = min(EXTRA, subject.context - longest)
-    # The last token of a response, where 0 is usual.
-    other = subject.pairs[0].chosen[-1]
+    # The last token of a response, where 0 is usual; often that is what ends a text.
+    other = subject.pairs[0].chosen[-1] or 1
     found = _logps(subject, _widened(extra, other), pad_id=other)
     gap = _gap(subject.logps, found)
     place = min(range(len(subject.pairs)), key=lambda i: subject.pairs[i].length)

@@ -21,7 +21,6 @@ and `probe_tokens.parquet` of a training run, whose probes `chosen` and `rejecte
 the sides, at one step, with the policy at step 0 as the reference.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,15 +30,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradlab.data.badrows import RowError
-from gradlab.data.sources import file_kind, jsonl_rows
+from gradlab.data.badrows import require_count
+from gradlab.data.sources import file_digest
 from gradlab.errors import DataError
 from gradlab.inputs.scored import SIDES
+from gradlab.inputs.token_rows import read_rows
 
 NEEDED = ("pair", "side", "position", "logp")
 STATISTICS = ("ref_logp", "log_sum_sq", "entropy", "max_logp")
-POSITIVE = 1e-3  # nats by which rounding may carry a log-probability above 0
+POSITIVE = 1e-3  # nats above 0 to which rounding may carry what is then read as 0
 WHOLE = 2**31  # beyond the largest id
+MOST_CELLS = 2**28  # pairs times longest response: some ten arrays have that size
 
 
 @dataclass(frozen=True)
@@ -83,20 +84,28 @@ def read_token_table(
         at fault.
     """
     path = Path(path)
+    if limit is not None:
+        require_count("limit", limit)
     try:
-        table = _table(_read(path), path, step)
-    except (ValueError, OSError, TypeError, NotImplementedError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: not a readable table: {error}") from error
+        table = _table(*read_rows(path), path, step)
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror}") from error
     rows = table.rows
     if limit is not None:
         rows = rows.loc[rows["pair"] < limit].reset_index(drop=True)
-    count = f"{len(set(rows['pair']))} pairs, {len(rows)} tokens"
-    return replace(table, rows=rows, notes=[count, *table.notes])
+    pairs, longest = len(set(rows["pair"])), 1 + int(rows["position"].to_numpy().max())
+    if pairs * longest > MOST_CELLS:
+        raise DataError(
+            f"{path}: {pairs} pairs with up to {longest} tokens; expected at most "
+            f"{MOST_CELLS}, pairs times the longest response (--limit takes the first)"
+        )
+    notes = [f"{pairs} pairs, {len(rows)} tokens", *table.notes]
+    return replace(table, rows=rows, notes=notes)
 
 
-def _table(rows: pd.DataFrame, path: Path, step: int | None) -> TokenTable:
+def _table(
+    rows: pd.DataFrame, names: Sequence[str], path: Path, step: int | None
+) -> TokenTable:
     notes: list[str] = []
     reference = "column ref_logp"
     if {"step", "probe"} <= set(rows) and "pair" not in rows:
@@ -105,73 +114,43 @@ def _table(rows: pd.DataFrame, path: Path, step: int | None) -> TokenTable:
         reference = "the policy at step 0"
     elif step is not None:
         raise DataError(f"{path}: no column 'probe'; a step is chosen from probes only")
-    if "loss" in rows and len(rows):
-        first = rows["loss"].iloc[0]
-        rows = rows.loc[rows["loss"] == first]
+    elif "loss" in rows and len(rows):
+        _require_text(rows, "loss", path)
+        rows = rows.loc[rows["loss"] == rows["loss"].iloc[0]]
+    _require_columns(rows, names, path)
     rows = _masked(rows, path, notes)
     given = [name for name in STATISTICS if name in rows]
     rows = rows.drop(
         columns=[name for name in given if rows[name].isna().to_numpy().all()]
     )
     rows = _numbered(_checked(rows, path), path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return TokenTable(rows, str(path), digest, notes, reference)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    """All rows; the index counts them from 1 as the file does."""
-    if not path.is_file():
-        raise DataError(
-            f"{path}: no such file; expected token log-probabilities as .parquet, "
-            ".jsonl or .csv"
-        )
-    if path.suffix == ".csv":
-        text: Any = dict.fromkeys(("token", "side", "loss", "probe", "prompt"), str)
-        gaps: Any = {c: [""] for c in (*NEEDED, *STATISTICS, "token_id", "mask")}
-        rows = pd.read_csv(
-            path, dtype=text, na_values=gaps, keep_default_na=False, low_memory=False
-        )
-    elif file_kind(path, "token log-probabilities") == "parquet":
-        rows = pd.read_parquet(path)
-    else:
-        return _of_lines(path)
-    return rows.set_axis(range(1, len(rows) + 1))
-
-
-def _of_lines(path: Path) -> pd.DataFrame:
-    numbers, found = [], []
-    for number, row in jsonl_rows(path, max_line_bytes=1 << 20):
-        if isinstance(row, RowError) or not isinstance(row, dict):
-            raise DataError(f"{path}, line {number}: expected a JSON object: {row}")
-        numbers.append(number)
-        found.append(row)
-    return pd.DataFrame(found, index=pd.Index(numbers))
+    return TokenTable(rows, str(path), file_digest(path), notes, reference)
 
 
 def _of_probes(
     rows: pd.DataFrame, step: int | None, path: Path
 ) -> tuple[pd.DataFrame, int]:
     """Probes as pairs: the sides chosen and rejected at one step."""
-    for name in ("row", "drift"):
+    for name in ("row", "logp", "drift"):
         if name not in rows:
             raise DataError(f"{path}: no column {name!r}; expected a table of probes")
-    measured = sorted(set(rows["step"].tolist()))
-    if not measured:
+    if rows.empty:
         raise DataError(f"{path}: no row; expected probes")
+    steps = _whole(rows, "step", path)
+    measured = np.unique(steps).tolist()
     wanted = measured[-1] if step is None else step
     if wanted not in measured:
-        raise DataError(
-            f"{path}: no probes at step {wanted}; expected one of "
-            + ", ".join(map(str, measured))
-        )
-    kept = rows[(rows["step"] == wanted) & rows["probe"].isin(SIDES)]
+        some = ", ".join(map(str, measured[:20])) + ", ..." * (len(measured) > 20)
+        raise DataError(f"{path}: no probes at step {wanted}; expected one of {some}")
+    kept = rows.loc[(steps == wanted) & rows["probe"].isin(SIDES)]
     if missing := sorted(set(SIDES) - set(kept["probe"])):
         raise DataError(
             f"{path}: no probes {missing[0]!r} at step {wanted}; expected the kinds "
             "chosen and rejected"
         )
+    logp, drift = (_numbers(kept, name, path) for name in ("logp", "drift"))
     return kept.assign(
-        pair=kept["row"], side=kept["probe"], ref_logp=kept["logp"] - kept["drift"]
+        pair=_whole(kept, "row", path), side=kept["probe"], ref_logp=logp - drift
     ), int(wanted)
 
 
@@ -185,39 +164,37 @@ def _masked(rows: pd.DataFrame, path: Path, notes: list[str]) -> pd.DataFrame:
     return rows.loc[mask == 1]
 
 
-def _checked(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Numbers as numbers; missing columns and the first bad cell are refused."""
+def _require_columns(rows: pd.DataFrame, names: Sequence[str], path: Path) -> None:
     for name in NEEDED:
         if name not in rows:
-            raise DataError(
-                f"{path}: no column {name!r}; found {', '.join(map(str, rows.columns))}"
-            )
+            found = ", ".join(f"{x:.40}" for x in names[:20]) or "none"
+            raise DataError(f"{path}: no column {name!r}; found {found}")
     if not {"token_id", "token"} & set(rows):
         raise DataError(
             f"{path}: neither 'token_id' nor 'token'; expected one of them, to see "
             "where the responses of a pair agree"
         )
+
+
+def _checked(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Numbers as numbers; the first bad cell is refused."""
     if rows.empty:
         raise DataError(f"{path}: no row; expected at least one pair")
     _require(rows["side"].isin(SIDES), rows, "side", "chosen or rejected", path)
     columns: dict[str, np.ndarray] = {}
     for name in {"position", "token_id", "row"} & set(rows):
-        found = _numbers(rows, name, path)
-        good = (found >= 0) & (found < WHOLE) & (found == np.floor(found))
-        _require(good, rows, name, "a whole number from 0", path)
-        columns[name] = found.astype(np.int64)
+        columns[name] = _whole(rows, name, path)
     for name in ("logp", *STATISTICS):
         if name in rows:
             found = _numbers(rows, name, path)
             high = math.inf if name == "entropy" else POSITIVE
             what = "a finite number" + ("" if name == "entropy" else ", at most 0")
             _require(np.isfinite(found) & (found <= high), rows, name, what, path)
-            columns[name] = found
-    for name in {"pair", "token", "prompt"} & set(rows):
-        kinds = (int, str, np.integer) if name == "pair" else (str,)
-        good = [isinstance(value, kinds) for value in rows[name]]
-        what = "a whole number or a text" if name == "pair" else "a text"
-        _require(good, rows, name, what, path)
+            columns[name] = found if name == "entropy" else np.minimum(found, 0)
+    for name in {"token", "prompt"} & set(rows):
+        _require_text(rows, name, path)
+    good = [isinstance(value, int | str | np.integer) for value in rows["pair"]]
+    _require(good, rows, "pair", "a whole number or a text", path)
     return rows.assign(**columns)
 
 
@@ -226,9 +203,30 @@ def _numbers(rows: pd.DataFrame, name: str, path: Path) -> np.ndarray:
     column = rows[name]
     if column.dtype == np.float32:
         return column.to_numpy()
-    found: Any = pd.to_numeric(column, errors="coerce")
-    _require(found.notna() | column.isna(), rows, name, "a number", path)
-    return found.to_numpy(np.float64, na_value=np.nan)
+    if getattr(column.dtype, "kind", "O") in "iufb":
+        return column.to_numpy(np.float64)
+    found = np.array([_float(value) for value in column])
+    _require(np.isfinite(found) | column.isna(), rows, name, "a number", path)
+    return found
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def _whole(rows: pd.DataFrame, name: str, path: Path) -> np.ndarray:
+    found = _numbers(rows, name, path)
+    good = (found >= 0) & (found < WHOLE) & (found == np.floor(found))
+    _require(good, rows, name, "a whole number from 0", path)
+    return found.astype(np.int64)
+
+
+def _require_text(rows: pd.DataFrame, name: str, path: Path) -> None:
+    good = [isinstance(value, str) for value in rows[name]]
+    _require(good, rows, name, "a text", path)
 
 
 def _require(good: Any, rows: pd.DataFrame, name: str, what: str, path: Path) -> None:
@@ -259,7 +257,7 @@ def _numbered(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
         raise DataError(
             f"{path}, row {rows.index[at]}, column 'position': "
             f"{rows['position'].iloc[at]} {what} in the {SIDES[side[at]]} response of "
-            f"pair {names[pair[at]]!r}; expected positions one after another"
+            f"pair {names[pair[at]]!r:.60}; expected positions one after another"
         )
     starts = np.flatnonzero(np.append(True, ~inside))
     lengths = np.diff(np.append(starts, len(rows)))
@@ -267,8 +265,8 @@ def _numbered(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
         missing = np.setdiff1d(np.arange(len(names)), pair[side == code])
         if missing.size:
             raise DataError(
-                f"{path}: pair {names[missing[0]]!r} has no {name} response; expected "
-                "both sides"
+                f"{path}: pair {names[missing[0]]!r:.60} has no {name} response; "
+                "expected both sides"
             )
     return _columns(
         rows, pair, np.arange(len(rows)) - np.repeat(starts, lengths), names
@@ -278,7 +276,8 @@ def _numbered(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
 def _columns(
     rows: pd.DataFrame, pair: np.ndarray, position: np.ndarray, names: Sequence[Any]
 ) -> pd.DataFrame:
-    whole = all(isinstance(name, int | np.integer) for name in names)
+    # Names that are numbers, and as large as an int64 can be, are rows of the source.
+    whole = not any(isinstance(n, str) or abs(int(n)) >= 2**63 for n in names)
     known = rows["row"] if "row" in rows else rows["pair"] if whole else pair + 1
     if "token_id" in rows:
         ids = rows["token_id"].to_numpy(np.int64)

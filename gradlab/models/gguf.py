@@ -139,12 +139,12 @@ def _check_rotary(config: DecoderConfig, metadata: Mapping[str, Any], source: st
 
 
 def _hub_name(name: str) -> str:
-    """The hub's name of a GGUF tensor; an unknown name stays, and is refused later."""
+    """The hub's name of a GGUF tensor; an unknown one is marked, and refused later."""
     match = re.fullmatch(r"blk\.(\d+)\.(.+)", name)
-    if not match:
-        return _NAMES.get(name, name)
-    known = _NAMES.get(f"blk.N.{match[2]}")
-    return known.replace("N", match[1]) if known else name
+    known = _NAMES.get(f"blk.N.{match[2]}" if match else name)
+    if known is None:  # it may be the hub's name of a tensor that is there already
+        return f"{name} (not of a Llama in GGUF)"
+    return known.replace("N", match[1]) if match else known
 
 
 def _reader(file: str, tensor: Any, shape: tuple[int, ...], dequantize: Callable):

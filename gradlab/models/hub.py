@@ -5,10 +5,8 @@ A folder holds `config.json` and `model.safetensors`, or shards listed in
 """
 
 import json
-import os
 import re
 import reprlib
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from gradlab.models.config import DecoderConfig
 from gradlab.models.functional import LanguageModel, language_model
 from gradlab.models.llama_config import config_from_fields, config_to_fields
 from gradlab.models.llama_layout import StoredTensor, assemble, disassemble
+from gradlab.staging import stage
 from gradlab.types import Params
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -121,8 +120,8 @@ def save_model(
       The folder.
 
     Raises:
-      GradlabError: the layout can't hold this decoder, params and config differ, or
-        the disk is full.
+      GradlabError: the layout can't hold this decoder, params and config differ, the
+        folder can't be written, or its disk is full.
 
     Guarantees:
       A failure while writing leaves an earlier model in the folder as it was; a stored
@@ -136,9 +135,7 @@ def save_model(
         "eos_token_id": eos_id,
         "pad_token_id": pad_id,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as staging:
-        staged = Path(staging)
+    with stage(folder) as staged:
         try:
             # transformers refuses files without the "format" entry.
             save_file(tensors, staged / WEIGHTS, metadata={"format": "pt"})
@@ -150,7 +147,6 @@ def save_model(
         (staged / CONFIG).write_text(text, encoding="utf-8")
         for name in (WEIGHTS, CONFIG):
             (staged / name).chmod(0o644)
-            os.replace(staged / name, folder / name)
     return folder
 
 

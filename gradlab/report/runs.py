@@ -86,7 +86,8 @@ def read_run(
     if not tokens.is_file():
         return _without_tokens(name, manifest, summary=summary)
     return make_run(
-        _read_tokens(tokens, max_pairs),
+        # All losses of the first pairs, without the rest in memory.
+        read_table(tokens, filters=[("pair", "<", max_pairs)]),
         name=name,
         summary=summary,
         prompts=_read_prompts(prompts) if prompts.is_file() else {},
@@ -127,13 +128,6 @@ def _without_tokens(name: str, manifest: dict[str, Any], **known: Any) -> Run:
         manifest=manifest,
         **known,
     )
-
-
-def _read_tokens(path: Path, max_pairs: int) -> pd.DataFrame:
-    try:  # all losses of the first pairs, without the rest in memory
-        return pd.read_parquet(path, filters=[("pair", "<", max_pairs)])
-    except Exception as error:  # the parser meets untrusted bytes with any exception
-        raise GradlabError(f"{path}: not a readable tokens table: {error}") from error
 
 
 def _read_prompts(path: Path) -> dict[int, str]:

@@ -9,12 +9,21 @@ import pandas as pd
 
 from gradlab.data import load_tokenizer
 from gradlab.errors import GradlabError
-from gradlab.tables import read_table, require_columns, select
+from gradlab.tables import (
+    read_table,
+    require_columns,
+    require_numbers,
+    require_text,
+    select,
+)
 
 PROBE_COLUMNS = ("step", "probe", "metric", "statistic", "value")
 TOKEN_COLUMNS = ("step", "probe", "row", "position", "token_id", "logp", "drift")
 SIDES = ("chosen", "rejected")
 POINTS = 500  # of a curve of metrics; longer ones are averaged
+# What JSON of any content may end in.
+NO_JSON = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
+           RecursionError)  # fmt: skip
 # statistic of probes.csv -> column of the curves
 STATISTICS = {"mean": "value", "q10": "low", "q90": "high"}
 # what the table of steps shows of each probe set -> its heading
@@ -46,9 +55,17 @@ def read_curves(folder: Path) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _probe_curves(path: Path) -> pd.DataFrame:
+def _probes(path: Path) -> pd.DataFrame:
     table = read_table(path)
     require_columns(table, PROBE_COLUMNS, str(path))
+    require_text(table, ("probe", "metric"), str(path))
+    require_numbers(table, ["step"], str(path), whole=True)
+    require_numbers(table, ["value"], str(path))
+    return table
+
+
+def _probe_curves(path: Path) -> pd.DataFrame:
+    table = _probes(path)
     table = table[table["statistic"].isin(list(STATISTICS))]
     keys = ["metric", "probe", "step"]
     wide = table.pivot_table(
@@ -62,6 +79,9 @@ def _probe_curves(path: Path) -> pd.DataFrame:
 def _answer_curves(path: Path) -> pd.DataFrame:
     table = read_table(path)
     require_columns(table, ("step", "metric", "share", "low", "high"), str(path))
+    require_text(table, ("metric",), str(path))
+    require_numbers(table, ["step"], str(path), whole=True)
+    require_numbers(table, ["share", "low", "high"], str(path))
     table = table.rename(columns={"metric": "series", "share": "value"})
     kept = table[["series", "step", "value", "low", "high"]]
     return kept.assign(source="probes", quantity="answers")
@@ -79,6 +99,8 @@ def _metric_curves(path: Path) -> pd.DataFrame:
         parts = table.groupby(groups)
         table = pd.DataFrame(parts.mean()).assign(step=parts["step"].last())
     long = table.melt("step", var_name="key").dropna(subset=["value"])
+    if long.empty:
+        return pd.DataFrame()
     halves = long["key"].astype(str).str.partition("/")
     series = halves[2].where(halves[2] != "", "training")
     return pd.DataFrame(
@@ -97,8 +119,8 @@ def _lines(path: Path) -> list[dict[str, float]]:
     text = path.read_text(encoding="utf-8", errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         try:  # a training under way may be in the middle of its last line
-            found.append({key: float(v) for key, v in json.loads(line).items()})
-        except (ValueError, TypeError, AttributeError) as error:
+            found.append(_numbers(line))
+        except NO_JSON as error:
             if not text.endswith("\n") and number == len(text.splitlines()):
                 break
             raise GradlabError(
@@ -109,12 +131,19 @@ def _lines(path: Path) -> list[dict[str, float]]:
     return found
 
 
+def _numbers(line: str) -> dict[str, float]:
+    found = {key: float(value) for key, value in json.loads(line).items()}
+    "".join(found).encode()  # a lone surrogate is a ValueError
+    if not 0 <= (step := found.get("step", 0)) < 2**53 or step % 1:
+        raise ValueError("a step is a whole number")
+    return found
+
+
 def step_summary(folder: Path) -> pd.DataFrame | None:
     """One row per probed step: the means over texts that matter most; None without."""
     if not (folder / "probes.csv").is_file():
         return None
-    table = read_table(folder / "probes.csv")
-    require_columns(table, PROBE_COLUMNS, str(folder / "probes.csv"))
+    table = _probes(folder / "probes.csv")
     known = table["metric"].isin(list(AT_STEPS)) & (table["statistic"] == "mean")
     order = table.loc[known, "metric"].map(list(AT_STEPS).index)
     table = table[known].assign(order=order)
@@ -146,6 +175,7 @@ def read_probed_tokens(folder: Path) -> tuple[pd.DataFrame, dict[int, str]] | No
         return None
     tokens = read_table(path)
     require_columns(tokens, TOKEN_COLUMNS, str(path))
+    require_numbers(tokens, ["step", "row", "position"], str(path), whole=True)
     tokens = select(tokens, probe=SIDES)
     kept = _texts(texts)
     rows = [row for row in kept["chosen"] if row in kept["rejected"]]
@@ -159,11 +189,20 @@ def read_probed_tokens(folder: Path) -> tuple[pd.DataFrame, dict[int, str]] | No
         for side in SIDES
         for row in rows
     }
+
+    def word(side: str, row: int, position: int) -> str:
+        if 0 <= position < len(words[side, row]):
+            return words[side, row][position]
+        raise GradlabError(
+            f"{path}: position {position} in the {side} text of row {row}; expected 0 "
+            f"to {len(words[side, row]) - 1}, as in {texts}"
+        )
+
     places = zip(tokens["probe"], tokens["row"], tokens["position"], strict=True)
     columns = {
         "pair": [numbers[row] for row in tokens["row"]],
         "side": tokens["probe"].astype(str),
-        "token": [words[side, row][position] for side, row, position in places],
+        "token": [word(*place) for place in places],
         "loss": "step " + tokens["step"].astype(str),
     }
     prompts = {
@@ -177,8 +216,19 @@ def _texts(path: Path) -> dict[str, dict[int, Any]]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {
-            side: {int(text["row"]): text for text in found.get(side, ())}
+            side: {
+                int(text["row"]): {
+                    key: _ids(text[key]) for key in ("prompt", "response")
+                }
+                for text in found.get(side, ())
+            }
             for side in SIDES
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except NO_JSON as error:
         raise GradlabError(f"{path}: not the texts of probes: {error}") from error
+
+
+def _ids(found: Any) -> list[int]:
+    if isinstance(found, list) and all(type(token) is int for token in found):
+        return found
+    raise ValueError(f"found {found!r:.40}, expected a list of token ids")

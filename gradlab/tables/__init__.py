@@ -1,5 +1,6 @@
 """Tidy tables, manifests and LaTeX: written whole or not at all, and read back."""
 
+from gradlab.staging import stage as stage
 from gradlab.tables.claims import CLAIM_COLUMNS as CLAIM_COLUMNS
 from gradlab.tables.claims import Claim as Claim
 from gradlab.tables.claims import claims_table as claims_table
@@ -7,7 +8,6 @@ from gradlab.tables.claims import judge as judge
 from gradlab.tables.claims import undecided as undecided
 from gradlab.tables.files import TEXT_COLUMNS as TEXT_COLUMNS
 from gradlab.tables.files import read_table as read_table
-from gradlab.tables.files import stage as stage
 from gradlab.tables.files import write_table as write_table
 from gradlab.tables.headings import HEADINGS as HEADINGS
 from gradlab.tables.headings import Heading as Heading

@@ -11,7 +11,8 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from gradlab.errors import GradlabError
-from gradlab.tables.files import stage, write_table
+from gradlab.staging import stage
+from gradlab.tables.files import write_table
 from gradlab.tables.manifests import write_manifest
 
 STUDY_COLUMNS = ("study", "loss", "seed", "step", "side", "metric", "value")

@@ -61,6 +61,22 @@ def test_rows_of_ids_stay_as_they_are(ours):
         probe_rows([row, row | {"chosen_ids": []}], ours, max_length=2, limit=9)
 
 
-def test_no_row_is_refused(ours):
-    with pytest.raises(DataError):
-        probe_rows([], ours, max_length=8, limit=1)
+@pytest.mark.parametrize("bad", [["5"], [None], [True], [-1], [2**31], [[5]], (5, 6)])
+def test_ids_are_numbers_of_tokens(bad, ours):
+    row = {"prompt_ids": [1, 2], "chosen_ids": bad, "rejected_ids": [4, 5]}
+    with pytest.raises(DataError, match=r"row 1: .chosen_ids. is .*; expected a list"):
+        probe_rows([row], ours, max_length=2, limit=9)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "found no row"),
+        (None, "probe pairs: found None; expected a path or a list of rows"),
+        ([3], "row 1: not an object"),
+        ([{"prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [3]}, 4], "row 2"),
+    ],
+)
+def test_what_is_no_row_is_refused(rows, message, ours):
+    with pytest.raises(DataError, match=message):
+        probe_rows(rows, ours, max_length=8, limit=2)

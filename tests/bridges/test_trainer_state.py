@@ -100,6 +100,9 @@ def test_an_empty_log_is_an_empty_table(written):
             r"log_history\[1\] \(step 4\): 'loss' is 'low'; expected a number",
         ),
         ('{"log_history": [{"step": 4, "loss": true}]}', "'loss' is True"),
+        (f'{{"log_history": [{{"step": 4, "loss": 1{"0" * 400}}}]}}', "'loss' is 10"),
+        (f'{{"log_history": [{{"step": {2**63}}}]}}', "'step' is 9223372036854775808"),
+        (r'{"log_history": [{"step": 4, "\ud800": 1}]}', r"found the key '\\ud800'"),
     ],
 )
 def test_what_is_no_state_is_refused(tmp_path, text, message):

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
+from gradlab import staging
 from gradlab.cli import main
 from gradlab.disk import only_writer
-from gradlab.tables import files
 from tests.commands.conftest import WRITERS
 
 SHORT = ("rank", "report", "table")  # they load no jax
@@ -48,7 +48,7 @@ def test_a_full_disk(command, arguments, tmp_path, capsys, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files, "_commit", full)
+    monkeypatch.setattr(staging, "_commit", full)
     out = tmp_path / "out"
     assert main(arguments(command, out)) == 2
     assert "no space is left on its disk" in one_message(capsys)
@@ -69,7 +69,7 @@ def test_stopped_while_writing(command, how, arguments, tmp_path, capsys, monkey
             raise KeyboardInterrupt
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(files, "_commit", stop)
+    monkeypatch.setattr(staging, "_commit", stop)
     if command in ("train", "sweep"):
         pytest.skip("they take a signal as a request, between two steps")
     out = tmp_path / "out"

@@ -80,6 +80,17 @@ class TestChat:
             ("{{ messages[7].content.x }}", "UndefinedError"),
             ("{% include 'secret' %}", "fails on these messages"),
             ("{% for i in range(10 ** 9) %}{% endfor %}", "OverflowError"),
+            (
+                "{% for i in range(9999) %}{% for j in range(9999) %}"
+                "{% endfor %}{% endfor %}",
+                "ranges of more than 100,000 numbers",
+            ),
+            (
+                "{% for i in range(999) %}{{ ' ' * 99999 }}{% endfor %}",
+                "prints more than 33,554,432 characters for one conversation",
+            ),
+            ("{{ [1, 2] | random }}", "No filter named 'random'"),
+            ("{{ lipsum(1) }}", "'lipsum' is undefined"),
         ],
     )
     def test_failures_name_folder_and_reason(self, tmp_path, template, message):
@@ -87,6 +98,13 @@ class TestChat:
         with pytest.raises(DataError, match=message) as caught:
             tokenizer.render_chat([ASK], add_generation_prompt=False)
         assert str(caught.value).startswith(str(tmp_path))
+
+    def test_ranges_of_one_text_are_counted_anew(self, tmp_path):
+        loop = "{% for i in range(60000) %}{{ i if i == 59999 }}{% endfor %}"
+        tokenizer = with_template(tmp_path, loop)
+        for _ in range(2):
+            text = tokenizer.render_chat([ASK], add_generation_prompt=False)
+            assert text == "59999"
 
     def test_plain_fallback(self, byte_tokenizer):
         asked = byte_tokenizer.render_chat([ASK], add_generation_prompt=True)

@@ -178,6 +178,14 @@ class TestLoading:
         with pytest.raises(DataError, match="eos_token is '<eos>', which is not in"):
             load_tokenizer(folder)
 
+    def test_ids_that_no_batch_holds(self, tmp_path):
+        folder = write_folder(tmp_path, byte_level())
+        layout = json.loads((folder / "tokenizer.json").read_text())
+        layout["model"]["vocab"]["word"] = 2**32 - 1
+        (folder / "tokenizer.json").write_text(json.dumps(layout))
+        with pytest.raises(DataError, match="has the id 4294967295, expected all be"):
+            load_tokenizer(folder)
+
 
 class TestSaving:
     TEXT = "a the bath </s>é"

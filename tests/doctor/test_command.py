@@ -116,10 +116,11 @@ def test_extras_and_packages_are_those_of_the_project():
     extras = project["optional-dependencies"]
     for extra, names in installation.EXTRAS.items():
         assert [r.partition(">")[0] for r in extras[extra]] == list(names)
-    development = {"test", "parity", "docs", "dev", "trl"}
+    development = {"test", "parity", "docs"}
     assert set(extras) - set(installation.EXTRAS) <= development
     required = {r.partition(">")[0] for r in project["dependencies"]}
-    assert set(installation.NEEDED) <= required | {"jaxlib"}
+    command_line = {"tyro", "rich", "pyyaml"}
+    assert set(installation.NEEDED) == (required | {"jaxlib"}) - command_line
 
 
 def test_an_unwritable_cache_is_a_warning(monkeypatch, tmp_path):

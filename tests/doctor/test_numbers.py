@@ -12,10 +12,11 @@ import pytest
 
 from gradlab.data import TokenizedPair
 from gradlab.doctor.gradients import loss_findings, step_zero
-from gradlab.doctor.numbers import Subject, number_findings
+from gradlab.doctor.numbers import Subject, number_findings, padding
 from gradlab.inputs.scoring import Scorer, score_pairs
 from gradlab.losses import resolve
 from gradlab.models.functional import LanguageModel
+from gradlab.models.scoring import score_batches
 
 VOCAB = 11
 
@@ -82,6 +83,22 @@ def test_a_fault_is_found_where_it_is(apply, faults):
     for finding in found.values():
         if finding.limits is not None:
             assert (finding.value <= finding.limits.ok) == (finding.verdict == "ok")
+
+
+def test_another_padding_is_another_where_0_ends_the_texts(monkeypatch):
+    """As in SmolLM2 and GPT-NeoX, whose end-of-sequence token is 0."""
+    subject = examined(sound)
+    pairs = [replace(pair, chosen=[*pair.chosen, 0]) for pair in subject.pairs]
+    scored = score_pairs(subject.scorer, pairs, subject.scorer)
+    seen = []
+
+    def watched(model, params, made):
+        seen.extend(made)
+        return score_batches(model, params, made)
+
+    monkeypatch.setattr("gradlab.doctor.numbers.score_batches", watched)
+    assert padding(replace(subject, pairs=pairs, scored=scored)).verdict == "ok"
+    assert (seen[0].tokens[:, -13:] == 1).all()
 
 
 def test_no_padding_is_asked_beyond_the_context():

@@ -29,7 +29,13 @@ from tests.fuzz.cases import (
     objects,
     sizes,
 )
-from tests.report.material import LOSSES, tokens_table, write_run
+from tests.report.material import (
+    LOSSES,
+    SIDES,
+    tokens_table,
+    write_run,
+    write_training,
+)
 
 
 @pytest.fixture
@@ -103,6 +109,33 @@ def test_tables_of_a_run(most, name, run):
     (run / name).write_bytes(good)
     render_page([run_payload(read_run(run))])
     assert paper_table(TableConfig(run=run, draws=5)).losses == list(LOSSES)
+
+
+TEXT = objects({"row": st.integers(1, 3), "prompt": VALUES, "response": VALUES})
+PROBED = {
+    "probes.csv": lambda good: csvs(good),
+    "probe_tokens.parquet": lambda good: frames(pd.read_parquet(io.BytesIO(good))),
+    "metrics.jsonl": lambda good: st.lists(METRICS | VALUES, max_size=3).map(as_lines),
+    "probes/texts.json": lambda good: st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(SIDES, st.lists(TEXT, max_size=3) | VALUES)
+    ).map(lambda found: json.dumps(found).encode()),
+}
+METRICS = objects({"step": st.integers(), "loss": st.floats()})
+
+
+@sizes(12, 100)
+@pytest.mark.parametrize("name", PROBED)
+def test_what_a_training_left(most, name, tmp_path):
+    folder = write_training(tmp_path / "run")
+    good = (folder / name).read_bytes()
+
+    def check(content):
+        (folder / name).write_bytes(content)
+        loads_or_refuses(lambda: render_page([run_payload(read_run(folder))]), "")
+
+    fuzz(most, check, damaged(good) | PROBED[name](good))
+    (folder / name).write_bytes(good)
+    assert run_payload(read_run(folder))["rows"] == "step"
 
 
 @sizes(10, 300)

@@ -179,6 +179,71 @@ def test_a_fault_is_named_with_its_place(tmp_path, frame, message):
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("pair", 10**30, None),
+        ("logp", -(10**400), r"column 'logp': -10+; expected a number"),
+        ("position", 10**400, r"column 'position': 10+; expected a number"),
+        ("mask", {}, "column 'mask': {}; expected a number"),
+        ("loss", ["dpo"], r"column 'loss': \['dpo'\]; expected a text"),
+        (
+            "token",
+            "\ud800",
+            r"line 1, column 'token': found the lone surrogate U\+D800",
+        ),
+    ],
+)
+def test_what_json_alone_can_hold(tmp_path, column, value, message):
+    path = written(table(**{column: pd.Series([value] * 10, dtype=object)}), tmp_path,
+                   ".jsonl")  # fmt: skip
+    if message is None:  # the names of the two pairs are now one
+        message = "is there twice in the chosen response of pair 10000"
+    with pytest.raises(DataError, match=message):
+        read_token_table(path)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_rounding_carried_above_0_is_0(tmp_path, dtype):
+    """Above 0 the log of 1 - p, which several losses take, is no number."""
+    path = written(table(logp=5e-4, ref_logp=0.0).astype({"logp": dtype}), tmp_path)
+    rows = read_token_table(path).rows
+    assert rows["logp"].dtype == dtype
+    assert set(rows["logp"]) == {0.0}
+
+
+def test_names_of_pairs_may_be_too_large_for_rows(tmp_path):
+    path = written(
+        table(pair=[n + 10**30 for n in table()["pair"]]), tmp_path, ".jsonl"
+    )
+    assert read_token_table(path).rows["row"].unique().tolist() == [1, 2]
+
+
+def test_numbers_that_are_dates_are_refused(tmp_path):
+    path = written(table(logp=pd.Timestamp("1960-01-01")), tmp_path)
+    with pytest.raises(DataError, match="column 'logp': Timestamp"):
+        read_token_table(path)
+
+
+def test_one_response_that_makes_all_arrays_huge_is_refused(tmp_path):
+    count = 20_000
+    sides = ["chosen"] * count + ["rejected"] * count + ["chosen"] * count
+    pairs = [*range(count), *range(count), *[0] * count]
+    positions = [*[0] * 2 * count, *range(1, count + 1)]
+    frame = pd.DataFrame({"pair": pairs, "side": sides, "position": positions})
+    path = written(frame.assign(token_id=1, logp=-1.0), tmp_path)
+    with pytest.raises(DataError, match="20000 pairs with up to 20001 tokens"):
+        read_token_table(path)
+    assert len(read_token_table(path, limit=2).rows) == count + 4
+
+
+@pytest.mark.parametrize("step", ["inf", "two"])
+def test_steps_are_whole_numbers(tmp_path, step):
+    path = written(probes().assign(step=step), tmp_path, ".csv")
+    with pytest.raises(DataError, match=f"column 'step': .?{step}.?; expected"):
+        read_token_table(path)
+
+
 @pytest.mark.parametrize("value", [-np.inf, np.nan])
 def test_numbers_are_finite(tmp_path, value):
     frame = table()

@@ -153,3 +153,23 @@ def test_one_mask_alone_and_unknown_arrays_are_refused():
         plain("dpo")(S, S, S, S, mask=S)
     with pytest.raises(LossInputError, match="has no hyperparameter 'betta'"):
         plain("dpo", betta=1.0)
+
+
+def reads_predictions(pairs):
+    return (pairs.chosen_logsumsq * pairs.chosen_mask).sum(-1)
+
+
+def of_each_token(pairs):
+    return pairs.chosen
+
+
+@pytest.mark.parametrize("loss", [reads_predictions, of_each_token])
+def test_a_loss_of_ones_own_that_reads_tokens_takes_no_sums(loss):
+    assert not takes_sums(loss)
+    with pytest.raises(LossInputError, match="reads tokens or lengths"):
+        plain(loss)(jnp.zeros(2), jnp.zeros(2))
+
+
+def test_the_fault_of_a_loss_of_ones_own_is_its_own():
+    with pytest.raises(ZeroDivisionError):
+        takes_sums(lambda pairs: 1 / 0)

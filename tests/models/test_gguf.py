@@ -12,6 +12,7 @@ import pytest
 
 from gradlab.errors import CheckpointError, MissingExtraError
 from gradlab.models import build, load_model
+from gradlab.models.gguf import _hub_name
 from gradlab.models.llama_layout import disassemble
 from gradlab.models.logps import token_logps
 from tests.models.cases import LLAMA, lively, random_tokens
@@ -132,6 +133,13 @@ def test_refuses_with_a_clear_message(tmp_path, params, options, message):
     path = write(tmp_path / "m.gguf", CONFIG, params, **options)
     with pytest.raises(CheckpointError, match=f"m.gguf: .*{message}"):
         load_model(path)
+
+
+def test_the_hubs_own_names_are_none_in_a_gguf_file():
+    """Or a second tensor of that name would replace the first without a word."""
+    assert _hub_name("output_norm.weight") == "model.norm.weight"
+    assert _hub_name("model.norm.weight") != "model.norm.weight"
+    assert _hub_name("blk.1.attn_q.weight") == "model.layers.1.self_attn.q_proj.weight"
 
 
 def test_refuses_broken_files(tmp_path, params):

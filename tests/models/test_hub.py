@@ -76,6 +76,19 @@ def test_a_failed_save_leaves_the_old_model(folder, monkeypatch):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_a_folder_that_can_not_be_written(folder, tmp_path):
+    params = build(LLAMA, seed=1)[1]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GradlabError, match=r"can't write into .*file"):
+        save_model(tmp_path / "file", LLAMA, params)
+    before = (folder / "model.safetensors").read_bytes()
+    (folder / "config.json").unlink()
+    (folder / "config.json").mkdir()
+    with pytest.raises(GradlabError, match="a folder has that name"):
+        save_model(folder, LLAMA, params)
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
 def test_saving_refuses_another_architecture_before_it_writes(tmp_path):
     with pytest.raises(GradlabError, match="the Llama layout"):
         save_model(tmp_path / "gpt2", GPT2, build(GPT2)[1])

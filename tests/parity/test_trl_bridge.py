@@ -255,6 +255,16 @@ def test_sharded_parameters_are_refused_in_every_process(bridged, data, tmp_path
         callback.on_train_begin(None, state, None, model=sharded)
 
 
+def test_ids_that_the_model_lacks_are_refused(bridged, tmp_path):
+    row = {"prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [3, 10**6]}
+    callback = bridged.probes([row], tmp_path / "probed")
+    state = SimpleNamespace(is_world_process_zero=True, global_step=0, max_steps=4)
+    model = bridged.language_model(0)
+    with pytest.raises(GradlabError, match=r"row 1: token id 1000000; expected 0 to"):
+        callback.on_train_begin(None, state, None, model=model)
+    assert not (tmp_path / "probed").exists()
+
+
 def test_a_model_that_broke_is_refused(bridged, data):
     logps = importlib.import_module("gradlab.bridges.torch_logps")
     torch = importlib.import_module("torch")

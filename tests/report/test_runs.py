@@ -39,7 +39,7 @@ def test_no_run_there(tmp_path):
         read_run(tmp_path)
     folder = write_run(tmp_path / "r")
     (folder / "tokens.parquet").write_bytes(b"PAR1 not really")
-    with pytest.raises(GradlabError, match="not a readable tokens table"):
+    with pytest.raises(GradlabError, match="not a readable table"):
         read_run(folder)
     folder = write_run(tmp_path / "s")
     (folder / "manifest.json").write_text(json.dumps([1]))

@@ -123,7 +123,15 @@ def test_long_metrics_are_averaged(tmp_path):
     assert loss["value"].tolist() == [3.0 * n + 1 for n in range(POINTS)]
 
 
-@pytest.mark.parametrize("line", ["nonsense", "[1]", '{"loss": 1.0}', '{"step": {}}'])
+NO_METRICS = {
+    "no JSON": "nonsense", "list": "[1]", "no step": '{"loss": 1.0}',
+    "object": '{"step": {}}', "infinite": '{"step": Infinity}', "half": '{"step": 0.5}',
+    "huge": f'{{"step": 1, "loss": 1{"0" * 400}}}', "deep": "[" * 100_000,
+    "surrogate": r'{"step": 1, "\ud800": 1}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", NO_METRICS.values(), ids=NO_METRICS)
 def test_lines_that_are_no_metrics_are_refused(tmp_path, line):
     folder = write_training(tmp_path / "run")
     (folder / "metrics.jsonl").write_text(line + "\n")
@@ -131,11 +139,23 @@ def test_lines_that_are_no_metrics_are_refused(tmp_path, line):
         read_run(folder)
 
 
+def test_a_metric_that_is_never_a_number_has_no_curve(tmp_path):
+    folder = write_training(tmp_path / "run")
+    (folder / "metrics.jsonl").write_text('{"step": 1, "loss": "nan"}\n')
+    assert set(read_curves(folder)["source"]) == {"probes"}
+
+
 def test_texts_that_are_none_are_refused(tmp_path):
     folder = write_training(tmp_path / "run")
-    (folder / "probes" / "texts.json").write_text('{"chosen": [{}]}')
-    with pytest.raises(GradlabError, match="not the texts of probes"):
+    texts = folder / "probes" / "texts.json"
+    short = {"row": 1, "prompt": [300], "response": [301]}
+    texts.write_text(json.dumps({key: [short] for key in ("chosen", "rejected")}))
+    with pytest.raises(GradlabError, match="position 1 in the chosen text of row 1"):
         read_run(folder)
+    for found in ({}, short | {"prompt": ["300"]}, short | {"row": None}):
+        texts.write_text(json.dumps({"chosen": [found]}))
+        with pytest.raises(GradlabError, match="not the texts of probes"):
+            read_run(folder)
     pd.DataFrame({"step": [0]}).to_csv(folder / "probes.csv", index=False)
     with pytest.raises(GradlabError, match="probe"):
         read_run(folder)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gradlab.errors import GradlabError
@@ -193,3 +195,21 @@ def test_refusals_name_the_file(tmp_path):
         read_table(tmp_path / "t.xlsx")
     with pytest.raises(GradlabError, match=r"t.xlsx: a table is written as"):
         write_table(table(), tmp_path / "t.xlsx")
+
+
+def test_a_folder_named_like_a_setting_adds_no_column(tmp_path):
+    """A data set of Parquet files would have the columns lr and loss here."""
+    folder = tmp_path / "lr=0.1" / "loss=dpo"
+    with stage(folder) as staged:
+        write_table(table(), staged / "t.parquet")
+    found = read_table(folder / "t.parquet", filters=[("position", "<", 3)])
+    assert list(found) == list(table())
+    assert set(found["loss"]) == {"my_loss:f"}
+    assert len(found) == 3
+
+
+def test_text_that_is_no_utf8_is_refused(tmp_path):
+    bad = pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"token": bad}), tmp_path / "t.parquet")
+    with pytest.raises(GradlabError, match=r"t.parquet: not a readable table: .*UTF8"):
+        read_table(tmp_path / "t.parquet")
