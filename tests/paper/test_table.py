@@ -147,6 +147,30 @@ def test_latex_is_escaped_and_whole(drift_run, capsys):
     assert printed.count("{") == printed.count("}")
 
 
+def test_bold_reaches_the_powers_of_ten(tmp_path, capsys):
+    summary = pd.DataFrame({"loss": ["a", "b"], "predicted_chosen": [2e-5, 1e-5]})
+    write_table(summary, tmp_path / "summary.csv")
+    write_table(pd.DataFrame({"loss": ["a"], "pair": [0]}), tmp_path / "pairs.csv")
+    (tmp_path / "manifest.json").write_text("{}")
+    assert main(["table", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert r"{\boldmath\textbf{+2.00$\cdot10^{-5}$}}" in printed
+    assert r"& +1.00$\cdot10^{-5}$" in printed
+
+
+def test_the_caption_says_what_is_there(drift_run):
+    caption = paper_table(TableConfig(drift_run)).caption
+    assert "Brackets: 95 %" in caption
+    without = paper_table(TableConfig(drift_run, intervals=False)).caption
+    assert "Brackets" not in without
+    assert "Bold" in without
+    manifest = {"commit": 40 * "a" + "+changes"}
+    (drift_run / "manifest.json").write_text(json.dumps(manifest))
+    caption = paper_table(TableConfig(drift_run)).caption
+    assert "commit aaaaaaaaaaaa+changes." in caption
+    assert "seed" not in caption
+
+
 def test_markdown_keeps_its_columns(drift_run, capsys):
     assert main(["table", str(drift_run), "--format", "markdown"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -174,6 +198,7 @@ def test_csv_has_all_digits(drift_run, tmp_path, capsys):
         (-1234.4, "number", "-1234"),
         (9.996, "number", "10.0"),
         (1.2e9, "number", "1.20e+09"),
+        (0.0, "short", "0"),
         (0.456, "percent", "45.6 %"),
         (0.05, "signed", "+0.0500"),
         (float("nan"), "number", "–"),
