@@ -9,6 +9,7 @@ import pandas as pd
 
 from gradlab.data import load_tokenizer
 from gradlab.errors import GradlabError
+from gradlab.report.columns import PROBED
 from gradlab.tables import read_table, require_columns, select
 
 PROBE_COLUMNS = ("step", "probe", "metric", "statistic", "value")
@@ -17,11 +18,6 @@ SIDES = ("chosen", "rejected")
 POINTS = 500  # of a curve of metrics; longer ones are averaged
 # statistic of probes.csv -> column of the curves
 STATISTICS = {"mean": "value", "q10": "low", "q90": "high"}
-# what the table of steps shows of each probe set -> its heading
-AT_STEPS = {
-    "drift_sum": "Δ log p", "below_start": "share fallen",
-    "logp_mean": "log p per token", "logp_sum_margin": "margin", "accuracy": "accuracy",
-}  # fmt: skip
 
 
 def read_curves(folder: Path) -> pd.DataFrame:
@@ -110,17 +106,17 @@ def _lines(path: Path) -> list[dict[str, float]]:
 
 
 def step_summary(folder: Path) -> pd.DataFrame | None:
-    """One row per probed step: the means over texts that matter most; None without."""
+    """One row per probed step: the means of `PROBED`, METRIC/SET; None without."""
     if not (folder / "probes.csv").is_file():
         return None
     table = read_table(folder / "probes.csv")
     require_columns(table, PROBE_COLUMNS, str(folder / "probes.csv"))
-    known = table["metric"].isin(list(AT_STEPS)) & (table["statistic"] == "mean")
-    order = table.loc[known, "metric"].map(list(AT_STEPS).index)
+    metrics = list(PROBED)
+    known = table["metric"].isin(metrics) & (table["statistic"] == "mean")
+    order = table.loc[known, "metric"].map(metrics.index)
     table = table[known].assign(order=order)
     table = table.sort_values(["order", "step"], kind="stable")
-    names = [f"{AT_STEPS[metric]} {probe}" for metric, probe in
-             zip(table["metric"], table["probe"], strict=True)]  # fmt: skip
+    names = table["metric"].astype(str) + "/" + table["probe"].astype(str)
     wide = table.assign(name=names).pivot_table(
         index="step", columns="name", values="value", sort=False
     )

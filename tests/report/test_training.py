@@ -9,6 +9,7 @@ import pytest
 from gradlab.data import load_tokenizer
 from gradlab.errors import GradlabError
 from gradlab.report import read_run
+from gradlab.report.columns import summary_columns
 from gradlab.report.curves import curves_payload
 from gradlab.report.payload import run_payload
 from gradlab.report.training import POINTS, read_curves
@@ -64,10 +65,26 @@ def test_the_table_has_a_row_for_each_step(folder):
     summary = read_run(folder).summary
     assert summary is not None
     assert summary["loss"].tolist() == [f"step {step}" for step in STEPS]
-    assert list(summary.columns[1:]) == ["Δ log p chosen", "Δ log p rejected"]
+    assert list(summary.columns[1:]) == ["drift_sum/chosen", "drift_sum/rejected"]
     table = read_table(folder / "probes.csv")
     means = table[(table["statistic"] == "mean") & (table["probe"] == "rejected")]
-    assert summary["Δ log p rejected"].tolist() == means["value"].tolist()
+    assert summary["drift_sum/rejected"].tolist() == means["value"].tolist()
+
+
+def test_columns_of_steps_say_set_unit_and_form():
+    names = ["drift_sum/a", "drift_sum/b", "below_start/a", "accuracy/"]
+    columns = summary_columns(
+        pd.DataFrame({"loss": ["step 0"], **dict.fromkeys(names, 0.5)})
+    )
+    assert [c["heading"] for c in columns[1:4]] == [
+        "Δ log p a",
+        "Δ log p b",
+        "fallen a",
+    ]
+    assert "nats" in columns[1]["note"]
+    assert columns[2]["note"] == ""
+    assert [c["format"] for c in columns[1:4]] == ["number", "number", "percent"]
+    assert [c["main"] for c in columns] == [True, True, True, True, False]
 
 
 def test_a_training_under_way_shows_its_metrics(tmp_path):
