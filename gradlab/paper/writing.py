@@ -148,8 +148,8 @@ def _pipes(text: str) -> str:
     for character in text:
         if is_hidden(character):
             found.append(code_point(character))
-        elif character in "\\`*_{}[]<>#|~&!":
+        elif character in "\\`*_{}[]<>#|~&!$":
             found.append("\\" + character)
         else:
             found.append(character)
-    return "".join(found)
+    return re.sub(r"(?=://)|(?<=www)(?=\.)", r"\\", "".join(found))  # no live links

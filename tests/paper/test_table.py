@@ -176,7 +176,7 @@ def test_markdown_keeps_its_columns(drift_run, capsys):
     lines = capsys.readouterr().out.splitlines()
     bars = {line.replace(r"\|", "").count("|") for line in lines[:5]}
     assert len(bars) == 1
-    assert lines[4].startswith(r"| bad\_\{x\}\|$ |")
+    assert lines[4].startswith(r"| bad\_\{x\}\|\$ |")
 
 
 def test_csv_has_all_digits(drift_run, tmp_path, capsys):
@@ -241,6 +241,25 @@ def test_citations_of_a_run(drift_run, capsys):
     for part in ("2305.18290", "2212.10515", "2410.13828", "@software{gradlab"):
         assert printed.count(part) == 1
     assert "2410.08847" not in printed  # CHES isn't in this summary
+
+
+def test_only_what_a_loss_is_made_of_is_cited(tmp_path, capsys):
+    losses = {"my.ipo:slic": {"orpo": 1}, "simpo(gamma=dpo)": {}, "sft": {}}
+    (tmp_path / "manifest.json").write_text(json.dumps({"losses": losses}))
+    assert main(["cite", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("@") == 3  # simpo, mle, gradlab
+    assert "2405.14734" in printed
+    assert "bishop2006pattern" in printed
+
+
+def test_the_name_of_a_loss_is_no_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dpo").mkdir()
+    assert main(["cite", "dpo"]) == 0
+    assert "2305.18290" in capsys.readouterr().out
+    assert main(["cite", "./dpo"]) == 2
+    assert "manifest.json" in capsys.readouterr().err
 
 
 def test_citations_of_a_training_run(tmp_path, capsys):
