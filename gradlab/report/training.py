@@ -1,8 +1,9 @@
 """What `gradlab train` followed on its way, read for the page: curves, probed texts."""
 
 import json
+import math
+from operator import index
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,12 @@ import pandas as pd
 from gradlab.data import load_tokenizer
 from gradlab.errors import GradlabError
 from gradlab.report.columns import PROBED
-from gradlab.tables import read_table, require_columns, select
+from gradlab.tables import read_table, require_columns, require_numbers, select
 
 PROBE_COLUMNS = ("step", "probe", "metric", "statistic", "value")
 TOKEN_COLUMNS = ("step", "probe", "row", "position", "token_id", "logp", "drift")
 SIDES = ("chosen", "rejected")
+LARGEST_STEP = 2**53  # from which floats leave out whole numbers
 POINTS = 500  # of a curve of metrics; longer ones are averaged
 # statistic of probes.csv -> column of the curves
 STATISTICS = {"mean": "value", "q10": "low", "q90": "high"}
@@ -42,9 +44,16 @@ def read_curves(folder: Path) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _probe_curves(path: Path) -> pd.DataFrame:
+def _probe_table(path: Path) -> pd.DataFrame:
     table = read_table(path)
     require_columns(table, PROBE_COLUMNS, str(path))
+    require_numbers(table, ["step"], str(path), whole=True)
+    require_numbers(table, ["value"], str(path))
+    return table
+
+
+def _probe_curves(path: Path) -> pd.DataFrame:
+    table = _probe_table(path)
     table = table[table["statistic"].isin(list(STATISTICS))]
     keys = ["metric", "probe", "step"]
     wide = table.pivot_table(
@@ -58,6 +67,8 @@ def _probe_curves(path: Path) -> pd.DataFrame:
 def _answer_curves(path: Path) -> pd.DataFrame:
     table = read_table(path)
     require_columns(table, ("step", "metric", "share", "low", "high"), str(path))
+    require_numbers(table, ["step"], str(path), whole=True)
+    require_numbers(table, ["share", "low", "high"], str(path))
     table = table.rename(columns={"metric": "series", "share": "value"})
     kept = table[["series", "step", "value", "low", "high"]]
     return kept.assign(source="probes", quantity="answers")
@@ -74,18 +85,13 @@ def _metric_curves(path: Path) -> pd.DataFrame:
         groups = np.arange(len(table)) * POINTS // len(table)
         parts = table.groupby(groups)
         table = pd.DataFrame(parts.mean()).assign(step=parts["step"].last())
-    long = table.melt("step", var_name="key").dropna(subset=["value"])
-    halves = long["key"].astype(str).str.partition("/")
-    series = halves[2].where(halves[2] != "", "training")
-    return pd.DataFrame(
-        {
-            "source": "training",
-            "quantity": halves[0],
-            "series": series,
-            "step": long["step"].astype(int),
-            "value": long["value"],
-        }
-    )
+    rows = []
+    for key in table.columns.drop("step"):
+        quantity, _, series = str(key).partition("/")
+        kept = pd.DataFrame({"step": table["step"].astype(int), "value": table[key]})
+        names = {"source": "training", "quantity": quantity}
+        rows.append(kept.dropna().assign(**names, series=series or "training"))
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
 def _lines(path: Path) -> list[dict[str, float]]:
@@ -93,15 +99,21 @@ def _lines(path: Path) -> list[dict[str, float]]:
     text = path.read_text(encoding="utf-8", errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         try:  # a training under way may be in the middle of its last line
-            found.append({key: float(v) for key, v in json.loads(line).items()})
-        except (ValueError, TypeError, AttributeError) as error:
+            found.append(_numbers(line))
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             if not text.endswith("\n") and number == len(text.splitlines()):
                 break
             raise GradlabError(
                 f"{path}, line {number}: not a line of metrics: {line:.60}"
             ) from error
-    if found and any("step" not in line for line in found):
-        raise GradlabError(f"{path}: a line without a step; expected one in each")
+    return found
+
+
+def _numbers(line: str) -> dict[str, float]:
+    found = {key: float(value) for key, value in json.loads(line).items()}
+    step = found.get("step", math.nan)
+    if not (step.is_integer() and 0 <= step < LARGEST_STEP):
+        raise ValueError("a line without a step")
     return found
 
 
@@ -109,8 +121,7 @@ def step_summary(folder: Path) -> pd.DataFrame | None:
     """One row per probed step: the means of `PROBED`, METRIC/SET; None without."""
     if not (folder / "probes.csv").is_file():
         return None
-    table = read_table(folder / "probes.csv")
-    require_columns(table, PROBE_COLUMNS, str(folder / "probes.csv"))
+    table = _probe_table(folder / "probes.csv")
     metrics = list(PROBED)
     known = table["metric"].isin(metrics) & (table["statistic"] == "mean")
     order = table.loc[known, "metric"].map(metrics.index)
@@ -142,6 +153,7 @@ def read_probed_tokens(folder: Path) -> tuple[pd.DataFrame, dict[int, str]] | No
         return None
     tokens = read_table(path)
     require_columns(tokens, TOKEN_COLUMNS, str(path))
+    require_numbers(tokens, ["step", "row", "position"], str(path), whole=True)
     tokens = select(tokens, probe=SIDES)
     kept = _texts(texts)
     rows = [row for row in kept["chosen"] if row in kept["rejected"]]
@@ -151,15 +163,22 @@ def read_probed_tokens(folder: Path) -> tuple[pd.DataFrame, dict[int, str]] | No
     numbers = {row: number for number, row in enumerate(rows)}
     tokens = select(tokens, row=rows)
     words = {
-        (side, row): spell.token_texts(kept[side][row]["response"])
+        (side, row, position): text
         for side in SIDES
         for row in rows
+        for position, text in enumerate(spell.token_texts(kept[side][row]["response"]))
     }
-    places = zip(tokens["probe"], tokens["row"], tokens["position"], strict=True)
+    places = list(zip(tokens["probe"], tokens["row"], tokens["position"], strict=True))
+    if other := set(places) - set(words):
+        side, row, position = min(other)
+        raise GradlabError(
+            f"{path}: position {position} of the {side} text of row {row} is not in "
+            f"{texts}; expected the files of one run"
+        )
     columns = {
         "pair": [numbers[row] for row in tokens["row"]],
         "side": tokens["probe"].astype(str),
-        "token": [words[side, row][position] for side, row, position in places],
+        "token": [words[place] for place in places],
         "loss": "step " + tokens["step"].astype(str),
     }
     prompts = {
@@ -168,13 +187,23 @@ def read_probed_tokens(folder: Path) -> tuple[pd.DataFrame, dict[int, str]] | No
     return tokens.assign(**columns), prompts
 
 
-def _texts(path: Path) -> dict[str, dict[int, Any]]:
-    """Side -> row -> its ids."""
+def _texts(path: Path) -> dict[str, dict[int, dict[str, list[int]]]]:
+    """Side -> row -> ids of its prompt and response."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {
-            side: {int(text["row"]): text for text in found.get(side, ())}
+            side: {index(text["row"]): _ids(text) for text in found.get(side, ())}
             for side in SIDES
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise GradlabError(f"{path}: not the texts of probes: {error}") from error
+
+
+def _ids(text: dict[str, list[int]]) -> dict[str, list[int]]:
+    return {name: [index(i) for i in text[name]] for name in ("prompt", "response")}
