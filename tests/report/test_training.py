@@ -140,11 +140,54 @@ def test_long_metrics_are_averaged(tmp_path):
     assert loss["value"].tolist() == [3.0 * n + 1 for n in range(POINTS)]
 
 
-@pytest.mark.parametrize("line", ["nonsense", "[1]", '{"loss": 1.0}', '{"step": {}}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nonsense", "[1]", '{"loss": 1.0}', '{"step": {}}', '{"step": NaN, "loss": 1}',
+        '{"step": 1e999}', '{"step": 1.5}', '{"step": -1}', "[" * 100_000,
+    ],
+    ids=range(9),
+)  # fmt: skip
 def test_lines_that_are_no_metrics_are_refused(tmp_path, line):
     folder = write_training(tmp_path / "run")
     (folder / "metrics.jsonl").write_text(line + "\n")
     with pytest.raises(GradlabError, match=r"metrics\.jsonl"):
+        read_run(folder)
+
+
+def test_any_name_may_be_a_metric(tmp_path):
+    folder = write_training(tmp_path / "run")
+    text = '{"step": 1}\n'
+    (folder / "metrics.jsonl").write_text(text)
+    assert set(read_curves(folder)["source"]) == {"probes"}
+    text += '{"step": 2, "value": 3, "key": 4, "step/x": 5}\n'
+    (folder / "metrics.jsonl").write_text(text)
+    curves = read_curves(folder)
+    curves = curves[curves["source"] == "training"]
+    assert curves["quantity"].tolist() == ["value", "key", "step"]
+    assert curves["series"].tolist() == ["training", "training", "x"]
+    assert curves["value"].tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [("probes.csv", "step"), ("probes.csv", "value"), ("answers.csv", "high")],
+)
+def test_columns_that_hold_no_numbers_are_refused(tmp_path, name, column):
+    folder = write_training(tmp_path / "run")
+    row = {"step": 0, "metric": "a", "share": 0.5, "low": 0.4, "high": 0.6}
+    row |= {"probe": "chosen", "statistic": "mean", "value": 1.0, column: "x"}
+    pd.DataFrame([row]).to_csv(folder / name, index=False)
+    with pytest.raises(GradlabError, match=f"{name}: the column {column} holds"):
+        read_run(folder)
+
+
+def test_tokens_of_other_texts_are_refused(tmp_path):
+    folder = write_training(tmp_path / "run")
+    tokens = pd.read_parquet(folder / "probe_tokens.parquet")
+    tokens["position"] += 1
+    tokens.to_parquet(folder / "probe_tokens.parquet")
+    with pytest.raises(GradlabError, match=r"position \d+ .* is not in .*texts\.json"):
         read_run(folder)
 
 
