@@ -13,7 +13,7 @@ import tyro
 
 from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.comparison.config import CompareConfig
-from gradlab.disk import FULL, NOT_OURS, reason
+from gradlab.disk import FULL, UNREACHABLE, reason
 from gradlab.doctor.config import DoctorConfig
 from gradlab.drift.config import DriftConfig
 from gradlab.errors import GradlabError
@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
       Exit status: 0; 1 when `gradlab doctor` finds a fault; 2 for refused input, with
-      one message on stderr, a path that can't be looked at, or a full disk; 130 when
-      interrupted, 143 when terminated.
+      one message on stderr, an unusable path or a full disk; 130 when interrupted, 143
+      when terminated.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     _keep_compiled()
@@ -80,11 +80,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        if error.errno not in (*FULL, *NOT_OURS):
+        if error.errno in FULL:
+            where = error.filename or "a file can't be written"
+            why = f"{where}: {reason(error)}"
+        elif error.filename and error.errno in UNREACHABLE:
+            why = f"{error.filename}: {error.strerror}"
+        else:
             raise
-        what = reason(error) if error.errno in FULL else error.strerror
-        where = f"{error.filename}: " if error.filename else "a file can't be written: "
-        print(f"gradlab: {plain(where)}{what}", file=sys.stderr)
+        print(f"gradlab: {plain(why)}", file=sys.stderr)
         return 2
     return 0
 

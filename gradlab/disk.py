@@ -35,8 +35,11 @@ _REASONS = {
 }
 # What no program can foresee: a write of any kind may end in these.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-# Of a path that a user names: where looking at it is all it takes.
-NOT_OURS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
+# What a path may end in that no file can be reached by, however it is used.
+UNREACHABLE = (
+    errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES,
+    errno.EPERM,
+)  # fmt: skip
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of some network disks
 
 

@@ -1,5 +1,6 @@
 """The command line on the embedded model: results, and one message per refusal."""
 
+import errno
 import json
 import os
 import shutil
@@ -33,6 +34,38 @@ def refuse(capsys, *arguments):
     message = capsys.readouterr().err
     assert "Traceback" not in message
     return message.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["report", "{}"],
+        ["report", ".", "--out", "{}/page.html"],
+        ["table", "{}"],
+        ["table", ".", "--out", "{}"],
+        ["cite", "{}"],
+        ["compare", "--data", "{}"],
+        ["compare", "--out", "{}"],
+        ["compare", "--tokenizer", "{}"],
+        ["doctor", "--data", "{}"],
+    ],
+    ids=" ".join,
+)
+def test_a_name_that_no_file_can_have(arguments, capsys):
+    long = 300 * "a"
+    message = refuse(capsys, *(part.format(long) for part in arguments))
+    assert long in message
+    assert "too long" in message
+
+
+def test_a_path_without_permission(monkeypatch, capsys):
+    def stat(self, **_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr("pathlib.Path.stat", stat)
+    assert refuse(capsys, "cite", "mine/x\x1b") == (
+        "gradlab: mine/x\\x1b: Permission denied"
+    )
 
 
 def test_everything_is_written(run):

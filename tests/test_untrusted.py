@@ -2,6 +2,8 @@
 
 import io
 import re
+import shutil
+import subprocess
 import unicodedata
 
 import pandas as pd
@@ -58,8 +60,8 @@ def test_messages_of_refusals(capsys):
 # All that may stand in LaTeX beside letters, digits and harmless signs.
 COMMANDS = re.compile(
     r"\\(textbackslash|textasciicircum|textasciitilde|textless|textgreater|textbar"
-    r"|textquotedbl|textasciigrave|textquotesingle)\{\}"
-    r"|\\[{}$&#%_]|\$\\[A-Za-z]+\$|\{-\}|\[U\+[0-9A-F]{4,6}\]"
+    r"|textasciigrave|textquotesingle)\{\}"
+    r"|\\symbol\{34\}|\\[{}$&#%_]|\$\\[A-Za-z]+\$|\{-\}|\[U\+[0-9A-F]{4,6}\]"
 )
 
 
@@ -69,12 +71,36 @@ def test_latex_holds_no_command_of_the_text():
         table = pd.DataFrame({"x": [text]})
         made = to_latex(table, columns={"x": text}, caption=text)
         assert len(made.splitlines()) == len(empty.splitlines())
-        rest = made.splitlines()[2] + made.splitlines()[5] + made.splitlines()[7]
-        rest = rest.removeprefix(r"\caption").replace(r" \\", "")
+        lines = [made.splitlines()[n].removeprefix("{}") for n in (2, 5, 7)]
+        rest = "".join(lines).removeprefix(r"\caption").replace(r" \\", "")
         rest = COMMANDS.sub("", rest)
         assert not set(rest) & set("\\$&#%_^~<>|\"`'-"), (text, rest)
         assert rest.count("{") == rest.count("}") == 1  # those of the caption
         assert max(map(ord, made)) <= 0x17F
+
+
+@pytest.mark.slow
+def test_latex_compiles_whatever_the_text(tmp_path):
+    program = shutil.which("pdflatex")
+    if program is None:
+        pytest.skip("needs pdflatex (Debian: texlive-latex-recommended), found none")
+    letters = "".join(map(chr, range(0x20, 0x250)))
+    texts = [*EVERY, *re.findall(".{1,12}", letters), "[3cm]", "*[3cm]", "αβ∞"]
+    source = [
+        r"\documentclass{article}\usepackage{booktabs,textcomp}\begin{document}",
+        to_latex(pd.DataFrame({"x": texts, "v": 1e-7}), caption=letters),
+        *(to_latex(pd.DataFrame({text: [text]}), caption=text) for text in TEX),
+        r"\end{document}",
+    ]
+    (tmp_path / "x.tex").write_text("\n".join(source), encoding="utf-8")
+    done = subprocess.run(
+        [program, "-interaction=nonstopmode", "-no-shell-escape", "x.tex"],
+        cwd=tmp_path, capture_output=True, check=False,
+    )  # fmt: skip
+    log = (tmp_path / "x.log").read_text(errors="replace")
+    assert not [line for line in log.splitlines() if line.startswith("!")]
+    assert done.returncode == 0
+    assert "Missing character" not in log
 
 
 def test_markdown_has_one_row_and_no_markup():
@@ -85,7 +111,8 @@ def test_markdown_has_one_row_and_no_markup():
         for line in lines:
             assert_harmless(line)
         for line in (lines[2].removeprefix("| ").removesuffix(" |"), lines[4]):
-            assert not set(re.sub(r"\\.", "", line)) & set("<>*_`~&!|#"), text
+            assert not set(re.sub(r"\\.", "", line)) & set("<>*_`~&!|#$"), text
+            assert not re.search(r"(?<!\\)://|www\.", line)  # GitHub would link them
 
 
 def test_figures_show_every_character_as_itself_or_a_box():

@@ -1,9 +1,11 @@
 """Docstrings as Markdown: formulas and examples in blocks, the rest escaped."""
 
+import html
 import inspect
 import re
 
-HEADING = re.compile(r"([A-Z][a-z]+)(?: (\(.*\)))?:")
+# A line of its own; guarantees may also begin on the line of their heading.
+HEADING = re.compile(r"([A-Z][a-z]+)(?: (\(.*\)))?:|(Guarantees): (.+)")
 BLOCKS = {"Formula": "text", "Gradient": "text", "Example": "pycon"}
 _CODE = re.compile(r"(`[^`]*`)")
 
@@ -16,16 +18,26 @@ def escape(text: str, *, table: bool = False) -> str:
       'a &lt;b, c> `x<y`'
     """
     parts = _CODE.split(text)
-    for place in range(0, len(parts), 2):
-        plain = parts[place].replace("<", "&lt;").replace("][", "]\\[")
-        parts[place] = re.sub(r"(?<!\S)\*(?=\S)|(?<=\S)\*(?!\s|$)", r"\\*", plain)
-    joined = "".join(parts)
-    return joined.replace("|", "\\|") if table else joined
+    for place, part in enumerate(parts):
+        if place % 2:
+            parts[place] = code(part[1:-1]) if table else part
+            continue
+        plain = part.replace("<", "&lt;").replace("][", "]\\[")
+        plain = re.sub(r"(?<!\S)\*(?=\S)|(?<=\S)\*(?!\s|$)", r"\\*", plain)
+        parts[place] = plain.replace("|", "\\|") if table else plain
+    return "".join(parts)
 
 
 def code(text: str) -> str:
-    """Inline code that survives a table."""
-    return "`" + text.replace("|", "\\|") + "`"
+    """Inline code that survives a table, where a backslash before a bar would show.
+
+    Example:
+      >>> code("a | b"), code("a < b")
+      ('<code>a &#124; b</code>', '`a < b`')
+    """
+    if "|" not in text:
+        return f"`{text}`"
+    return f"<code>{html.escape(text).replace('|', '&#124;')}</code>"
 
 
 def sections(docstring: str) -> dict[str, str]:
@@ -34,8 +46,9 @@ def sections(docstring: str) -> dict[str, str]:
     heading = ""
     for line in inspect.cleandoc(docstring).splitlines():
         if match := HEADING.fullmatch(line):
-            heading = match[1]
-            found[heading] = [match[2]] if match[2] else []
+            heading = match[1] or match[3]
+            begun = match[2] or match[4]
+            found[heading] = [begun] if begun else []
         else:
             found[heading].append(line)
     return {k: inspect.cleandoc("\n".join(["", *v])) for k, v in found.items()}

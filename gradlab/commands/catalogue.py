@@ -13,7 +13,7 @@ import gradlab
 from gradlab.commands.config import CiteConfig, LossesConfig
 from gradlab.errors import GradlabError
 from gradlab.escapes import plain
-from gradlab.losses import LOSSES
+from gradlab.losses import ALIASES, LOSSES
 from gradlab.losses.citations import bibtex, entry
 from gradlab.losses.describe import describe_loss, list_losses
 from gradlab.measures.sources import MEASURED_BY, SOURCES
@@ -27,6 +27,10 @@ OURSELVES = """@software{{gradlab,
   version = {{{version}}},
   url = {{https://github.com/gradlab/gradlab}},
 }}"""
+
+
+# A word of a loss's label that names no setting and no part of a user's module.
+NAME = re.compile(r"(?<![\w.:=])[a-z_0-9]+(?![\w.:=])")
 
 
 def losses(settings: LossesConfig) -> None:
@@ -55,7 +59,7 @@ def _entries(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if name == "gradlab":
             yield OURSELVES.format(version=gradlab.__version__)
-        elif Path(name).is_dir():
+        elif name not in (*LOSSES, *ALIASES) and Path(name).is_dir():
             yield from _of_run(Path(name))
         else:
             yield bibtex([name])
@@ -64,11 +68,12 @@ def _entries(names: Sequence[str]) -> Iterator[str]:
 def _of_run(folder: Path) -> Iterator[str]:
     """The losses that a manifest names, the measures of its summary, and gradlab."""
     manifest = read_manifest(folder / "manifest.json")
-    # A comparison has several losses, a training run one.
-    labels = f"{manifest.get('losses') or ''} {manifest.get('loss') or ''}"
-    words = re.findall(r"[a-z_0-9]+", labels)
-    for name in (word for word in words if word in LOSSES):
-        yield bibtex([name])
+    # A comparison has several losses with their settings, a training run one.
+    several = manifest.get("losses")
+    labels = [*several] if isinstance(several, dict) else [several]
+    for name in NAME.findall(" ".join(map(str, [*labels, manifest.get("loss")]))):
+        if name in LOSSES or name in ALIASES:
+            yield bibtex([name])
     if (folder / "summary.csv").is_file():
         for column in read_table(folder / "summary.csv").columns:
             if key := MEASURED_BY.get(str(column)):

@@ -62,7 +62,15 @@ def paper_table(config: TableConfig) -> PaperTable:
     )
     kept = {name: found[name] for name in names}
     caption = " ".join(
-        filter(None, (config.caption, _notes(names), _origin(manifest), _rule(kept)))
+        filter(
+            None,
+            (
+                config.caption,
+                _notes(names),
+                _origin(manifest),
+                _rule(kept, config.intervals),
+            ),
+        )
     )
     return PaperTable(
         losses=losses,
@@ -130,19 +138,21 @@ def _origin(manifest: Mapping[str, Any]) -> str:
         parts.append(f"{manifest['pairs']} pairs")
     if manifest.get("data_digest"):
         parts.append(f"data SHA-256 {str(manifest['data_digest'])[:12]}")
-    parts.append(f"seed {manifest.get('seed')}")
-    if manifest.get("commit"):
-        parts.append(f"commit {str(manifest['commit'])[:12]}")
+    if manifest.get("seed") is not None:
+        parts.append(f"seed {manifest['seed']}")
+    if manifest.get("commit"):  # with "+changes" where the code is no commit's
+        commit, plus, changes = str(manifest["commit"]).partition("+")
+        parts.append(f"commit {commit[:12]}{plus}{changes}")
     return ", ".join(parts) + "."
 
 
-def _rule(columns: Mapping[str, Any]) -> str:
+def _rule(columns: Mapping[str, Any], intervals: bool) -> str:
     found = []
-    if any(column.low is not None for column in columns.values()):
+    if intervals and any(column.low is not None for column in columns.values()):
         found.append("Brackets: 95 % interval over pairs.")
     if any(column.bold.any() for column in columns.values()):
         found.append(
-            "Bold: the best, and those that the same pairs can't tell from it."
+            "Bold: the best, and those that the same pairs cannot tell from it."
         )
     return " ".join(found)
 

@@ -26,7 +26,7 @@ class TableConfig:
     """latex (booktabs), markdown, or csv with all digits."""
 
     columns: tuple[str, ...] = ()
-    """Columns of summary.csv, in order. Default: the main ones."""
+    """Columns of summary.csv, in order. Default: all main ones, wider than a page."""
 
     best: tuple[str, ...] = ()
     """COLUMN=max or COLUMN=min: bold there; COLUMN=none: not. Others keep their way."""

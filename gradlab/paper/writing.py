@@ -107,7 +107,7 @@ def number_text(value: float, form: str, digits: int) -> str:
     if form == "decimal":
         return f"{value:.2f}"
     if form == "short":
-        return f"{value:.0e}"
+        return f"{value:.0e}" if value else "0"
     sign = "+" if form == "signed" else ""
     power = int(f"{value:.{digits - 1}e}".partition("e")[2])  # once it is rounded
     if -3 <= power < max(digits, 4):
@@ -125,7 +125,9 @@ def _with_unit(heading: Heading) -> str:
 
 def _latex_cell(parts: tuple[str, str], bold: bool) -> str:
     number, interval = map(_latex_number, parts)
-    number = rf"\textbf{{{number}}}" if bold else number
+    if bold:  # \textbf leaves powers of ten as they are
+        heavy = rf"\textbf{{{number}}}"
+        number = rf"{{\boldmath{heavy}}}" if "$" in number else heavy
     return number + (rf" {{\scriptsize {interval.strip()}}}" if interval else "")
 
 
@@ -133,8 +135,7 @@ def _latex_number(text: str) -> str:
     """Plain text of numbers: true minus signs, powers of ten, no bare percent sign."""
     text = re.sub(r"(?<![\de])-", "$-$", text)  # signs, not those of exponents
     text = re.sub(r"e([+-])0*(\d+)", _power, text.replace(" %", r"\,\%"))
-    text = text.replace("–", "--").replace("∞", r"$\infty$")
-    return text.replace("[", "{[}").replace("]", "{]}")  # behind \\ an argument
+    return text.replace("–", "--").replace("∞", r"$\infty$")
 
 
 def _power(found: re.Match) -> str:
@@ -147,8 +148,8 @@ def _pipes(text: str) -> str:
     for character in text:
         if is_hidden(character):
             found.append(code_point(character))
-        elif character in "\\`*_{}[]<>#|~&!":
+        elif character in "\\`*_{}[]<>#|~&!$":
             found.append("\\" + character)
         else:
             found.append(character)
-    return "".join(found)
+    return re.sub(r"(?=://)|(?<=www)(?=\.)", r"\\", "".join(found))  # no live links

@@ -1,14 +1,16 @@
 """What `gradlab train` followed on its way, read for the page: curves, probed texts."""
 
 import json
+import math
+from operator import index
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gradlab.data import load_tokenizer
 from gradlab.errors import GradlabError
+from gradlab.report.columns import PROBED
 from gradlab.tables import (
     read_table,
     require_columns,
@@ -20,17 +22,14 @@ from gradlab.tables import (
 PROBE_COLUMNS = ("step", "probe", "metric", "statistic", "value")
 TOKEN_COLUMNS = ("step", "probe", "row", "position", "token_id", "logp", "drift")
 SIDES = ("chosen", "rejected")
+LARGEST_STEP = 2**53  # from which floats leave out whole numbers
 POINTS = 500  # of a curve of metrics; longer ones are averaged
-# What JSON of any content may end in.
-NO_JSON = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
-           RecursionError)  # fmt: skip
+# What reading JSON of any content may end in.
+NO_JSON = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
+)  # fmt: skip
 # statistic of probes.csv -> column of the curves
 STATISTICS = {"mean": "value", "q10": "low", "q90": "high"}
-# what the table of steps shows of each probe set -> its heading
-AT_STEPS = {
-    "drift_sum": "Δ log p", "below_start": "share fallen",
-    "logp_mean": "log p per token", "logp_sum_margin": "margin", "accuracy": "accuracy",
-}  # fmt: skip
 
 
 def read_curves(folder: Path) -> pd.DataFrame:
@@ -55,7 +54,7 @@ def read_curves(folder: Path) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _probes(path: Path) -> pd.DataFrame:
+def _probe_table(path: Path) -> pd.DataFrame:
     table = read_table(path)
     require_columns(table, PROBE_COLUMNS, str(path))
     require_text(table, ("probe", "metric"), str(path))
@@ -65,7 +64,7 @@ def _probes(path: Path) -> pd.DataFrame:
 
 
 def _probe_curves(path: Path) -> pd.DataFrame:
-    table = _probes(path)
+    table = _probe_table(path)
     table = table[table["statistic"].isin(list(STATISTICS))]
     keys = ["metric", "probe", "step"]
     wide = table.pivot_table(
@@ -98,20 +97,13 @@ def _metric_curves(path: Path) -> pd.DataFrame:
         groups = np.arange(len(table)) * POINTS // len(table)
         parts = table.groupby(groups)
         table = pd.DataFrame(parts.mean()).assign(step=parts["step"].last())
-    long = table.melt("step", var_name="key").dropna(subset=["value"])
-    if long.empty:
-        return pd.DataFrame()
-    halves = long["key"].astype(str).str.partition("/")
-    series = halves[2].where(halves[2] != "", "training")
-    return pd.DataFrame(
-        {
-            "source": "training",
-            "quantity": halves[0],
-            "series": series,
-            "step": long["step"].astype(int),
-            "value": long["value"],
-        }
-    )
+    rows = []
+    for key in table.columns.drop("step"):
+        quantity, _, series = str(key).partition("/")
+        kept = pd.DataFrame({"step": table["step"].astype(int), "value": table[key]})
+        names = {"source": "training", "quantity": quantity}
+        rows.append(kept.dropna().assign(**names, series=series or "training"))
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
 def _lines(path: Path) -> list[dict[str, float]]:
@@ -126,30 +118,29 @@ def _lines(path: Path) -> list[dict[str, float]]:
             raise GradlabError(
                 f"{path}, line {number}: not a line of metrics: {line:.60}"
             ) from error
-    if found and any("step" not in line for line in found):
-        raise GradlabError(f"{path}: a line without a step; expected one in each")
     return found
 
 
 def _numbers(line: str) -> dict[str, float]:
     found = {key: float(value) for key, value in json.loads(line).items()}
     "".join(found).encode()  # a lone surrogate is a ValueError
-    if not 0 <= (step := found.get("step", 0)) < 2**53 or step % 1:
-        raise ValueError("a step is a whole number")
+    step = found.get("step", math.nan)
+    if not (step.is_integer() and 0 <= step < LARGEST_STEP):
+        raise ValueError("a line without a step")
     return found
 
 
 def step_summary(folder: Path) -> pd.DataFrame | None:
-    """One row per probed step: the means over texts that matter most; None without."""
+    """One row per probed step: the means of `PROBED`, METRIC/SET; None without."""
     if not (folder / "probes.csv").is_file():
         return None
-    table = _probes(folder / "probes.csv")
-    known = table["metric"].isin(list(AT_STEPS)) & (table["statistic"] == "mean")
-    order = table.loc[known, "metric"].map(list(AT_STEPS).index)
+    table = _probe_table(folder / "probes.csv")
+    metrics = list(PROBED)
+    known = table["metric"].isin(metrics) & (table["statistic"] == "mean")
+    order = table.loc[known, "metric"].map(metrics.index)
     table = table[known].assign(order=order)
     table = table.sort_values(["order", "step"], kind="stable")
-    names = [f"{AT_STEPS[metric]} {probe}" for metric, probe in
-             zip(table["metric"], table["probe"], strict=True)]  # fmt: skip
+    names = table["metric"].astype(str) + "/" + table["probe"].astype(str)
     wide = table.assign(name=names).pivot_table(
         index="step", columns="name", values="value", sort=False
     )
@@ -185,24 +176,22 @@ def read_probed_tokens(folder: Path) -> tuple[pd.DataFrame, dict[int, str]] | No
     numbers = {row: number for number, row in enumerate(rows)}
     tokens = select(tokens, row=rows)
     words = {
-        (side, row): spell.token_texts(kept[side][row]["response"])
+        (side, row, position): text
         for side in SIDES
         for row in rows
+        for position, text in enumerate(spell.token_texts(kept[side][row]["response"]))
     }
-
-    def word(side: str, row: int, position: int) -> str:
-        if 0 <= position < len(words[side, row]):
-            return words[side, row][position]
+    places = list(zip(tokens["probe"], tokens["row"], tokens["position"], strict=True))
+    if other := set(places) - set(words):
+        side, row, position = min(other)
         raise GradlabError(
-            f"{path}: position {position} in the {side} text of row {row}; expected 0 "
-            f"to {len(words[side, row]) - 1}, as in {texts}"
+            f"{path}: position {position} of the {side} text of row {row} is not in "
+            f"{texts}; expected the files of one run"
         )
-
-    places = zip(tokens["probe"], tokens["row"], tokens["position"], strict=True)
     columns = {
         "pair": [numbers[row] for row in tokens["row"]],
         "side": tokens["probe"].astype(str),
-        "token": [word(*place) for place in places],
+        "token": [words[place] for place in places],
         "loss": "step " + tokens["step"].astype(str),
     }
     prompts = {
@@ -211,24 +200,17 @@ def read_probed_tokens(folder: Path) -> tuple[pd.DataFrame, dict[int, str]] | No
     return tokens.assign(**columns), prompts
 
 
-def _texts(path: Path) -> dict[str, dict[int, Any]]:
-    """Side -> row -> its ids."""
+def _texts(path: Path) -> dict[str, dict[int, dict[str, list[int]]]]:
+    """Side -> row -> ids of its prompt and response."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {
-            side: {
-                int(text["row"]): {
-                    key: _ids(text[key]) for key in ("prompt", "response")
-                }
-                for text in found.get(side, ())
-            }
+            side: {index(text["row"]): _ids(text) for text in found.get(side, ())}
             for side in SIDES
         }
     except NO_JSON as error:
         raise GradlabError(f"{path}: not the texts of probes: {error}") from error
 
 
-def _ids(found: Any) -> list[int]:
-    if isinstance(found, list) and all(type(token) is int for token in found):
-        return found
-    raise ValueError(f"found {found!r:.40}, expected a list of token ids")
+def _ids(text: dict[str, list[int]]) -> dict[str, list[int]]:
+    return {name: [index(i) for i in text[name]] for name in ("prompt", "response")}

@@ -12,7 +12,7 @@ from gradlab.report.page import render_page
 from gradlab.report.payload import run_payload
 from gradlab.report.runs import Run, make_run, read_run
 
-CHARACTERS = 75  # in a line of half the width of a notebook, about
+CHARACTERS = 50  # in a line of half the width of a notebook, about
 
 
 class PairView:
@@ -56,7 +56,7 @@ class PairView:
                 f"pair {number} is not among the {source.pairs} pairs that were read"
             )
         self.run = replace(source, tokens=rows.reset_index(drop=True), summary=None)
-        self.height = height or _height(rows)
+        self.height = height or _height(rows, source.prompts.get(number, ""))
 
     def to_html(self) -> str:
         """A whole document, for a file of its own."""
@@ -71,9 +71,10 @@ class PairView:
         )
 
 
-def _height(rows: pd.DataFrame) -> int:
-    """Of the frame: all characters of a loss stand in two columns."""
+def _height(rows: pd.DataFrame, prompt: str) -> int:
+    """Of the frame: the prompt, then all characters of a loss in two columns."""
     losses = len(np.unique(rows["loss"].astype(str).to_numpy()))
     characters = sum(map(len, rows["token"].astype(str).to_numpy())) / losses
-    lines = int(characters / 2) // CHARACTERS + 3
-    return min(480 + 30 * lines, 1200)
+    lines = int(characters / 2) // CHARACTERS + 2
+    above = len(prompt) // (2 * CHARACTERS) + 1
+    return min(560 + 30 * lines + 25 * above, 1200)

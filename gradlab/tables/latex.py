@@ -14,7 +14,7 @@ _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&",
     "#": r"\#", "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}",
     "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}",
+    "|": r"\textbar{}", '"': r"\symbol{34}", "`": r"\textasciigrave{}",
     "-": "{-}", "'": r"\textquotesingle{}",
 }  # fmt: skip
 _GREEK = {
@@ -22,6 +22,8 @@ _GREEK = {
     "γ": r"$\gamma$", "δ": r"$\delta$", "λ": r"$\lambda$", "π": r"$\pi$",
     "ρ": r"$\rho$", "σ": r"$\sigma$", "τ": r"$\tau$", "∞": r"$\infty$",
 }  # fmt: skip
+# Latin letters and signs below U+0180 that the default font encoding has not.
+_MISSING = frozenset("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")
 
 
 class Latex(str):
@@ -42,7 +44,7 @@ def _escape_one(character: str) -> str:
         return _SPECIAL[character]
     if character in _GREEK:
         return _GREEK[character]
-    if is_hidden(character) or ord(character) > 0x17F:
+    if is_hidden(character) or ord(character) > 0x17F or character in _MISSING:
         return code_point(character)
     return character
 
@@ -97,7 +99,9 @@ def to_latex(
 
 
 def _row(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    r"""One line; `\\` and rules would take a bracket or star behind them as theirs."""
+    row = " & ".join(cells) + r" \\"
+    return "{}" + row if row.lstrip().startswith(("[", "*")) else row
 
 
 def _text(text: str) -> str:

@@ -121,6 +121,34 @@ def test_links_lead_somewhere_from_every_page(made, known):
             assert there.resolve().as_posix()[1:] in known, f"{address}: {target}"
 
 
+def test_links_lead_somewhere_in_the_repository_too(made, known):
+    """Pages written by hand are read there as well, where made pages don't exist."""
+    for address in known - set(made):
+        if address.endswith(".md"):
+            place = links.ROOT / links.place_of(address)
+            page = re.sub(r"```.*?```", "", place.read_text(), flags=re.DOTALL)
+            for target in re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", page):
+                assert (place.parent / target).exists(), f"{address}: {target}"
+
+
+@pytest.mark.parametrize(
+    ("link", "there"),
+    [
+        ("../gradlab/losses", "losses/index.md"),
+        ("../gradlab/measures/ches.py#ches", "measures/ches.md"),
+        ("../gradlab/gradients/token.py#token_weights", "measures/token_weights.md"),
+        (
+            "../gradlab/models/functional.py#LanguageModel",
+            "api/models.md#gradlab.models.functional.LanguageModel",
+        ),
+        ("../README.md#citing", "index.md#citing"),
+        ("report.md", "report.md"),
+    ],
+)
+def test_a_link_to_a_definition_leads_to_its_page(link, there, known):
+    assert links.for_site(f"[a]({link})", "length.md", known) == f"[a]({there})"
+
+
 def test_a_link_to_a_file_outside_the_site_leads_to_its_source(known):
     page = links.for_site("[a](../gradlab/cli.py#x) [b](https://c)", "length.md", known)
     assert page == f"[a]({links.SOURCE}/gradlab/cli.py#x) [b](https://c)"
@@ -129,12 +157,21 @@ def test_a_link_to_a_file_outside_the_site_leads_to_its_source(known):
 def test_text_of_docstrings_is_escaped():
     assert text.escape("<s_c, s_r> *bold* a * b") == "&lt;s_c, s_r> \\*bold* a * b"
     assert text.escape("a|b", table=True) == "a\\|b"
+    cell = text.escape("a|b `c|<d>` `e`", table=True)
+    assert cell == "a\\|b <code>c&#124;&lt;d&gt;</code> `e`"
 
 
 def test_formulas_and_examples_become_blocks():
     page = text.markdown("One.\n\nFormula:\n  a <b>\n\nArgs:\n  x: of <b>\n    more.\n")
     assert "```text\na <b>\n```" in page
     assert "Args:\n    x: of &lt;b>\n        more." in page
+
+
+def test_guarantees_may_begin_on_the_line_of_their_heading():
+    parts = text.sections(
+        "One.\n\nRaises:\n  E: why.\n\nGuarantees: whole\n  or not.\n"
+    )
+    assert parts == {"": "One.", "Raises": "E: why.", "Guarantees": "whole\n  or not."}
 
 
 def test_outputs_of_a_notebook_become_files_and_blocks():

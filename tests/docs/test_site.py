@@ -12,6 +12,7 @@ import pytest
 from docs.pages import commands, measures
 from gradlab.cli import COMMANDS
 from gradlab.losses import LOSSES
+from tests.report.browser import Browser
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
@@ -50,6 +51,20 @@ def test_nothing_is_loaded_from_elsewhere(built):
         assert not loads.search(page.read_text()), page
     for sheet in built.rglob("*.css"):
         assert not re.search(r"url\(\"?(?:https?:)?//", sheet.read_text()), sheet
+
+
+def test_a_page_asks_for_nothing_from_elsewhere(built):
+    browser = Browser()
+    try:
+        browser.open(built / "index.html", ready="document.readyState === 'complete'")
+        browser.settle()
+        assert {address.partition(":")[0] for address in browser.requests} <= LOCAL
+        assert browser.problems == []
+    finally:
+        browser.close()
+
+
+LOCAL = {"file", "data", "blob"}
 
 
 def test_no_angle_bracket_of_a_docstring_became_a_tag(built):

@@ -37,6 +37,8 @@ from tests.report.material import (
     write_training,
 )
 
+TEXTS = "probes/texts.json"
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -167,6 +169,37 @@ def test_metrics(most, tmp_path):
     fuzz(most, check, drawn)
     path.write_bytes(good)
     assert len(read_metrics(path)) == 2
+
+
+@sizes(8, 250)
+@pytest.mark.parametrize(
+    "name",
+    ["metrics.jsonl", "probes.csv", "answers.csv", "probe_tokens.parquet", TEXTS],
+)
+def test_files_of_a_training(most, name, tmp_path):
+    folder = write_training(tmp_path / "run", rows=1, steps=(0, 1))
+    answers = "step,metric,share,low,high\n0,problems,0.5,0.4,0.6\n"
+    (folder / "answers.csv").write_text(answers)
+    good = (folder / name).read_bytes()
+    if name.endswith("csv"):
+        drawn = csvs(good)
+    elif name.endswith("parquet"):
+        drawn = damaged(good) | frames(pd.read_parquet(folder / name))
+    elif name == TEXTS:
+        drawn = damaged(good) | changed(json.loads(good)).map(json.dumps).map(
+            str.encode
+        )
+    else:
+        line = objects({"step": SCALARS, "loss": SCALARS, "value": SCALARS})
+        drawn = damaged(good) | st.lists(line | VALUES, max_size=3).map(as_lines)
+
+    def check(content):
+        (folder / name).write_bytes(content)
+        loads_or_refuses(lambda: render_page([run_payload(read_run(folder))]), "")
+
+    fuzz(most, check, drawn)
+    (folder / name).write_bytes(good)
+    assert read_run(folder).losses == ["step 0", "step 1"]
 
 
 @sizes(15, 250)

@@ -147,12 +147,36 @@ def test_latex_is_escaped_and_whole(drift_run, capsys):
     assert printed.count("{") == printed.count("}")
 
 
+def test_bold_reaches_the_powers_of_ten(tmp_path, capsys):
+    summary = pd.DataFrame({"loss": ["a", "b"], "predicted_chosen": [2e-5, 1e-5]})
+    write_table(summary, tmp_path / "summary.csv")
+    write_table(pd.DataFrame({"loss": ["a"], "pair": [0]}), tmp_path / "pairs.csv")
+    (tmp_path / "manifest.json").write_text("{}")
+    assert main(["table", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert r"{\boldmath\textbf{+2.00$\cdot10^{-5}$}}" in printed
+    assert r"& +1.00$\cdot10^{-5}$" in printed
+
+
+def test_the_caption_says_what_is_there(drift_run):
+    caption = paper_table(TableConfig(drift_run)).caption
+    assert "Brackets: 95 %" in caption
+    without = paper_table(TableConfig(drift_run, intervals=False)).caption
+    assert "Brackets" not in without
+    assert "Bold" in without
+    manifest = {"commit": 40 * "a" + "+changes"}
+    (drift_run / "manifest.json").write_text(json.dumps(manifest))
+    caption = paper_table(TableConfig(drift_run)).caption
+    assert "commit aaaaaaaaaaaa+changes." in caption
+    assert "seed" not in caption
+
+
 def test_markdown_keeps_its_columns(drift_run, capsys):
     assert main(["table", str(drift_run), "--format", "markdown"]) == 0
     lines = capsys.readouterr().out.splitlines()
     bars = {line.replace(r"\|", "").count("|") for line in lines[:5]}
     assert len(bars) == 1
-    assert lines[4].startswith(r"| bad\_\{x\}\|$ |")
+    assert lines[4].startswith(r"| bad\_\{x\}\|\$ |")
 
 
 def test_csv_has_all_digits(drift_run, tmp_path, capsys):
@@ -174,6 +198,7 @@ def test_csv_has_all_digits(drift_run, tmp_path, capsys):
         (-1234.4, "number", "-1234"),
         (9.996, "number", "10.0"),
         (1.2e9, "number", "1.20e+09"),
+        (0.0, "short", "0"),
         (0.456, "percent", "45.6 %"),
         (0.05, "signed", "+0.0500"),
         (float("nan"), "number", "–"),
@@ -216,6 +241,25 @@ def test_citations_of_a_run(drift_run, capsys):
     for part in ("2305.18290", "2212.10515", "2410.13828", "@software{gradlab"):
         assert printed.count(part) == 1
     assert "2410.08847" not in printed  # CHES isn't in this summary
+
+
+def test_only_what_a_loss_is_made_of_is_cited(tmp_path, capsys):
+    losses = {"my.ipo:slic": {"orpo": 1}, "simpo(gamma=dpo)": {}, "sft": {}}
+    (tmp_path / "manifest.json").write_text(json.dumps({"losses": losses}))
+    assert main(["cite", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("@") == 3  # simpo, mle, gradlab
+    assert "2405.14734" in printed
+    assert "bishop2006pattern" in printed
+
+
+def test_the_name_of_a_loss_is_no_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dpo").mkdir()
+    assert main(["cite", "dpo"]) == 0
+    assert "2305.18290" in capsys.readouterr().out
+    assert main(["cite", "./dpo"]) == 2
+    assert "manifest.json" in capsys.readouterr().err
 
 
 def test_citations_of_a_training_run(tmp_path, capsys):

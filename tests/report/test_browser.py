@@ -372,4 +372,24 @@ def test_a_pair_in_a_notebook(browser, folder, tmp_path):
     browser.wait_in_frame("document.body?.dataset.drawn")
     assert browser.run_in_frame("document.querySelectorAll('.token').length") == 25
     assert browser.run_in_frame("document.getElementById('list')") is None
+    root = "document.documentElement"
+    assert browser.run_in_frame(f"{root}.scrollHeight <= {root}.clientHeight")
+    note = browser.run_in_frame("document.getElementById('legend-note').textContent")
+    assert "fitted to this pair for this loss" in note
     assert browser.problems == []
+
+
+def test_the_run_that_was_chosen_last_stays(opened):
+    """Also when another one, chosen just before, takes longer to unpack."""
+    opened.run(
+        """for (const run of [1, 0]) {
+          const node = document.getElementById("run");
+          node.value = run;
+          node.dispatchEvent(new Event("change"));
+        }"""
+    )
+    opened.settle()
+    opened.settle()
+    chosen = "document.getElementById('run').selectedOptions[0].textContent"
+    facts = opened.run("document.getElementById('facts').textContent")
+    assert facts.split(" · ")[0] == opened.run(chosen)

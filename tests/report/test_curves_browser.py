@@ -77,6 +77,11 @@ def test_lines_go_through_their_points(opened, folders):
         assert abs(y - one - slope * (value - series["value"][0])) < 0.2
 
 
+def test_pairs_are_said_to_be_those_of_the_probes(opened):
+    facts = opened.run("document.getElementById('facts').textContent")
+    assert "probed pairs" in facts
+
+
 def test_quantity_axis_and_lines_are_chosen(opened):
     opened.choose("curve", "training:loss")
     assert opened.run(TEXT.format("curves-title")) == "Over training: loss"

@@ -9,6 +9,7 @@ import pytest
 from gradlab.data import load_tokenizer
 from gradlab.errors import GradlabError
 from gradlab.report import read_run
+from gradlab.report.columns import summary_columns
 from gradlab.report.curves import curves_payload
 from gradlab.report.payload import run_payload
 from gradlab.report.training import POINTS, read_curves
@@ -64,10 +65,26 @@ def test_the_table_has_a_row_for_each_step(folder):
     summary = read_run(folder).summary
     assert summary is not None
     assert summary["loss"].tolist() == [f"step {step}" for step in STEPS]
-    assert list(summary.columns[1:]) == ["Δ log p chosen", "Δ log p rejected"]
+    assert list(summary.columns[1:]) == ["drift_sum/chosen", "drift_sum/rejected"]
     table = read_table(folder / "probes.csv")
     means = table[(table["statistic"] == "mean") & (table["probe"] == "rejected")]
-    assert summary["Δ log p rejected"].tolist() == means["value"].tolist()
+    assert summary["drift_sum/rejected"].tolist() == means["value"].tolist()
+
+
+def test_columns_of_steps_say_set_unit_and_form():
+    names = ["drift_sum/a", "drift_sum/b", "below_start/a", "accuracy/"]
+    columns = summary_columns(
+        pd.DataFrame({"loss": ["step 0"], **dict.fromkeys(names, 0.5)})
+    )
+    assert [c["heading"] for c in columns[1:4]] == [
+        "Δ log p a",
+        "Δ log p b",
+        "fallen a",
+    ]
+    assert "nats" in columns[1]["note"]
+    assert columns[2]["note"] == ""
+    assert [c["format"] for c in columns[1:4]] == ["number", "number", "percent"]
+    assert [c["main"] for c in columns] == [True, True, True, True, False]
 
 
 def test_a_training_under_way_shows_its_metrics(tmp_path):
@@ -126,6 +143,7 @@ def test_long_metrics_are_averaged(tmp_path):
 NO_METRICS = {
     "no JSON": "nonsense", "list": "[1]", "no step": '{"loss": 1.0}',
     "object": '{"step": {}}', "infinite": '{"step": Infinity}', "half": '{"step": 0.5}',
+    "negative": '{"step": -1}', "not a number": '{"step": NaN, "loss": 1}',
     "huge": f'{{"step": 1, "loss": 1{"0" * 400}}}', "deep": "[" * 100_000,
     "surrogate": r'{"step": 1, "\ud800": 1}',
 }  # fmt: skip
@@ -145,12 +163,48 @@ def test_a_metric_that_is_never_a_number_has_no_curve(tmp_path):
     assert set(read_curves(folder)["source"]) == {"probes"}
 
 
+def test_any_name_may_be_a_metric(tmp_path):
+    folder = write_training(tmp_path / "run")
+    text = '{"step": 1}\n'
+    (folder / "metrics.jsonl").write_text(text)
+    assert set(read_curves(folder)["source"]) == {"probes"}
+    text += '{"step": 2, "value": 3, "key": 4, "step/x": 5}\n'
+    (folder / "metrics.jsonl").write_text(text)
+    curves = read_curves(folder)
+    curves = curves[curves["source"] == "training"]
+    assert curves["quantity"].tolist() == ["value", "key", "step"]
+    assert curves["series"].tolist() == ["training", "training", "x"]
+    assert curves["value"].tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [("probes.csv", "step"), ("probes.csv", "value"), ("answers.csv", "high")],
+)
+def test_columns_that_hold_no_numbers_are_refused(tmp_path, name, column):
+    folder = write_training(tmp_path / "run")
+    row = {"step": 0, "metric": "a", "share": 0.5, "low": 0.4, "high": 0.6}
+    row |= {"probe": "chosen", "statistic": "mean", "value": 1.0, column: "x"}
+    pd.DataFrame([row]).to_csv(folder / name, index=False)
+    with pytest.raises(GradlabError, match=f"{name}: the column {column} holds"):
+        read_run(folder)
+
+
+def test_tokens_of_other_texts_are_refused(tmp_path):
+    folder = write_training(tmp_path / "run")
+    tokens = pd.read_parquet(folder / "probe_tokens.parquet")
+    tokens["position"] += 1
+    tokens.to_parquet(folder / "probe_tokens.parquet")
+    with pytest.raises(GradlabError, match=r"position \d+ .* is not in .*texts\.json"):
+        read_run(folder)
+
+
 def test_texts_that_are_none_are_refused(tmp_path):
     folder = write_training(tmp_path / "run")
     texts = folder / "probes" / "texts.json"
     short = {"row": 1, "prompt": [300], "response": [301]}
     texts.write_text(json.dumps({key: [short] for key in ("chosen", "rejected")}))
-    with pytest.raises(GradlabError, match="position 1 in the chosen text of row 1"):
+    with pytest.raises(GradlabError, match="position 1 of the chosen text of row 1"):
         read_run(folder)
     for found in ({}, short | {"prompt": ["300"]}, short | {"row": None}):
         texts.write_text(json.dumps({"chosen": [found]}))

@@ -16,6 +16,18 @@ def test_every_special_character_is_escaped():
     assert escape("a\nb\u202e\U0001f600é") == "a[U+000A]b[U+202E][U+1F600]é"
 
 
+def test_what_the_default_font_encoding_lacks_is_spelt_out():
+    assert escape("aąđ«é") == "a[U+0105][U+0111][U+00AB]é"
+    assert escape('"') == r"\symbol{34}"
+
+
+@pytest.mark.parametrize("text", ["[3cm]", "*", " [b]", "日"])
+def test_no_row_is_an_argument_of_the_line_before(text):
+    lines = to_latex(pd.DataFrame({text: [text, text]})).splitlines()
+    for row in (4, 6, 7):  # behind \toprule, \midrule and \\
+        assert lines[row].startswith("{}")
+
+
 def test_a_double_dash_stays_two_dashes():
     assert escape("a--b") == "a{-}{-}b"
 

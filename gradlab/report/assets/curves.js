@@ -74,7 +74,8 @@ function curveNote(entry) {
     return "Means over the batches since the line before, as metrics.jsonl has them.";
   }
   const band = drawn.lines.some((line) => line.low) ? ` Lines: ${entry.band}.` : "";
-  return `Measured at every step in the same way.${band}`;
+  const what = entry.key === "probes:answers" ? "problems" : "texts";
+  return `The same ${what} at every step.${band}`;
 }
 
 /** The SVG for the width that there is, and the legend. */

@@ -10,12 +10,14 @@ const run = () => RUNS[state.run];
 
 /** What a scale was fitted to; the rows of a training are its steps. */
 function scopeOf(scale) {
-  const { rows } = run();
-  return { loss: `all pairs of this ${rows}`, pair: "this pair",
-    all: `all pairs of all ${PLURALS[rows]}` }[scale];
+  const { rows, count } = run();
+  const pairs = count > 1 ? "all pairs on this page" : "this pair";
+  return { loss: `${pairs} for this ${rows}`, pair: `this pair for this ${rows}`,
+    all: `${pairs} for all ${PLURALS[rows]}` }[scale];
 }
 
 const PLURALS = { loss: "losses", step: "steps" };
+const COUNTED = { loss: "pairs", step: "probed pairs" };
 
 /** Names what the page calls losses, by what they are in this run. */
 function nameRows(rows) {
@@ -41,6 +43,7 @@ function fill(select, labels) {
 async function openRun() {
   const current = run();
   await current.open();
+  if (current !== run()) return undefined; // another one was chosen meanwhile
   nameRows(current.rows);
   for (const id of ["list", "pair"]) if (byId(id)) byId(id).hidden = !current.count;
   document.body.classList.toggle("textless", !current.count);
@@ -57,7 +60,7 @@ async function openRun() {
     write(byId("title"), name);
     document.title = visible(`gradlab ${name}: ${current.name}`);
     write(byId("facts"), [current.name, policy && `model ${policy}`, loss,
-      current.total && `${current.total} pairs`, created?.slice?.(0, 10)]
+      current.total && `${current.total} ${COUNTED[current.rows]}`, created?.slice?.(0, 10)]
       .filter(Boolean).join(" · "));
     byId("run").value = state.run;
     byId("falls-choice").hidden = !fallingQuantity(current);

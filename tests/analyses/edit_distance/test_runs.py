@@ -165,7 +165,8 @@ def test_nothing_moves_at_rate_zero():
     cell = Cell("text", "dpo", Edit(1, place=0.25), 0.0, "under", detailed=True)
     for found in runs.run_rows(CONFIG, cell, 0):
         if found["metric"].startswith(("d_", "below")) or found["metric"] == "profile":
-            assert found["value"] == 0
+            # Two compiled programs may round the same sum differently.
+            assert found["value"] == pytest.approx(0, abs=1e-6)
 
 
 def test_where_a_margin_is_reached():
