@@ -99,15 +99,7 @@ def read_source(config: CompareConfig, console: Console) -> Source:
 def _given(
     config: CompareConfig, losses: Sequence[BoundLoss], console: Console
 ) -> Source:
-    for option in ("model", "reference", "data"):
-        if getattr(config, option) is not None:
-            raise GradlabError(
-                f"--logps and --{option}: the log-probabilities are known already; "
-                "expected one of the two"
-            )
-    check_seed(config.seed)
-    if config.limit is not None and config.limit < 1:
-        raise GradlabError(f"--limit is {config.limit}; expected at least 1")
+    _check_options(config)
     table = read_token_table(config.logps or "", step=config.step, limit=config.limit)
     scored = scored_pairs(table.rows)
     kept, notes = _possible(losses, scored, table, config.losses)
@@ -125,6 +117,27 @@ def _given(
     )
     dtype = f"{scored.chosen.logps.dtype} scores as given, float64 weights"
     return Source(scored, kept, regions, tokens, table.prompts, origin, dtype)
+
+
+def _check_options(config: CompareConfig) -> None:
+    """Refuses what means nothing beside given log-probabilities."""
+    for option in ("model", "reference", "data"):
+        if getattr(config, option) is not None:
+            raise GradlabError(
+                f"--logps and --{option}: the log-probabilities are known already; "
+                "expected one of the two"
+            )
+    plain = CompareConfig()
+    for option in ("on_bad_row", "max_length", "truncation", "append_eos"):
+        if getattr(config, option) != getattr(plain, option):
+            name = option.replace("_", "-")
+            raise GradlabError(
+                f"--logps and --{name}: that is a setting of reading and tokenizing "
+                "pairs; expected none beside log-probabilities"
+            )
+    check_seed(config.seed)
+    if config.limit is not None and config.limit < 1:
+        raise GradlabError(f"--limit is {config.limit}; expected at least 1")
 
 
 def _with_texts(

@@ -52,7 +52,8 @@ def weigh(
       One `LossWeights` per loss, in order.
 
     Raises:
-      GradlabError: a loss returns something else than one finite value per pair.
+      GradlabError: a loss returns something else than one finite value per pair, or
+        has a derivative that is not finite.
     """
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
         pairs = scored.logps(seed=seed)
@@ -67,14 +68,12 @@ def _weigh_one(scored: ScoredPairs, pairs: PairLogps, loss: BoundLoss) -> LossWe
             f"loss '{loss.label}' returned shape {values.shape}; expected "
             f"{scored.rows.shape}, one value per pair"
         )
-    if not np.isfinite(values).all():
-        pair = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise GradlabError(
-            f"loss '{loss.label}' is {values[pair]} on pair {pair} (row "
-            f"{scored.rows[pair]}); expected finite values"
-        )
+    _require_finite(values, f"loss '{loss.label}' is", scored)
     norms = {}
     for side in SIDES:
+        masses = np.abs(np.asarray(getattr(weights, side))).sum(axis=-1)
+        what = f"loss '{loss.label}' has a weight on {side} tokens that is"
+        _require_finite(masses, what, scored)
         arrays = getattr(scored, side)
         norm = logit_gradient_norm(
             getattr(weights, side), getattr(pairs, side), arrays.log_sum_sq
@@ -86,6 +85,17 @@ def _weigh_one(scored: ScoredPairs, pairs: PairLogps, loss: BoundLoss) -> LossWe
         weights={side: np.asarray(getattr(weights, side)) for side in SIDES},
         logit_norms=norms,
         closed_form_error=_closed_form_error(loss, pairs, weights),
+    )
+
+
+def _require_finite(values: np.ndarray, what: str, scored: ScoredPairs) -> None:
+    """Refuses pairs [N] that have a value which is not finite."""
+    if np.isfinite(values).all():
+        return
+    pair = int(np.flatnonzero(~np.isfinite(values))[0])
+    raise GradlabError(
+        f"{what} {values[pair]} on pair {pair} (row {scored.rows[pair]}); expected "
+        "finite values"
     )
 
 

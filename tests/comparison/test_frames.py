@@ -1,5 +1,6 @@
 """Tables of a comparison from hand-made scores."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -127,8 +128,14 @@ def not_finite(pairs):
     return pairs.chosen.sum(-1) / 0.0
 
 
+def steep(pairs):
+    return jnp.sqrt(0.0 * pairs.rejected.sum(-1))  # 0, at the end of its slope
+
+
 def test_refused_losses(scored):
     with pytest.raises(GradlabError, match=r"bad_shape' returned shape \(\); expected"):
         weigh(scored, [resolve(bad_shape)])
     with pytest.raises(GradlabError, match=r"is -?(inf|nan) on pair 0 \(row 2\)"):
         weigh(scored, [resolve(not_finite)])
+    with pytest.raises(GradlabError, match=r"weight on rejected tokens that is nan on"):
+        weigh(scored, [resolve(steep)])

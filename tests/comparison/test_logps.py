@@ -83,6 +83,8 @@ def test_what_needs_more_than_the_table_is_refused_by_name(capsys, tmp_path):
     assert "needs a model, which scores prompts with other pairs' responses" in message
     message = refused(capsys, tmp_path, table(), "--model", "folder")
     assert "--logps and --model" in message
+    message = refused(capsys, tmp_path, table(), "--no-append-eos")
+    assert "--logps and --append-eos: that is a setting of reading" in message
     same = table(token_id=1, position=[0, 1, 2, 0, 1, 0, 0, 1, 2, 3])
     same = same[same["position"] == 0]
     message = refused(capsys, tmp_path, same, "--losses", "mle")
