@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -87,11 +88,16 @@ def test_the_metadata_is_valid(built):
     assert str(metadata.requires_python) == ">=3.11"
 
 
-@pytest.fixture(scope="module")
-def empty_room(built, tmp_path_factory):
+@pytest.fixture(scope="module", params=["python3.11", "python3.12"])
+def empty_room(built, tmp_path_factory, request):
     """A folder, and the programs of an environment with the wheel alone."""
+    python = sys.executable
+    if request.param != "python{}.{}".format(*sys.version_info):
+        python = shutil.which(request.param) or ""
+        if not python or subprocess.run([python, "-c", ""]).returncode:
+            pytest.skip(f"{request.param} is not there")
     place = tmp_path_factory.mktemp("installed")
-    run(sys.executable, ROOT / "tools/make_environment.py", place / "env", cwd=place)
+    run(python, ROOT / "tools/make_environment.py", place / "env", cwd=place)
     programs = place / "env" / "bin"
     run(programs / "pip", "install", "--quiet", built["wheel"], cwd=place)
     room = place / "room"
@@ -108,7 +114,8 @@ def test_the_commands_run_from_the_wheel_alone(empty_room):
     gradlab = programs / "gradlab"
     assert "dpo" in run(gradlab, "losses", cwd=room)
     run(gradlab, "compare", "--losses", "dpo,simpo", "--out", "run", cwd=room)
-    assert "dpo" in run(gradlab, "table", "run", cwd=room)
-    run(gradlab, "report", "run", cwd=room)
-    assert "<html" in (room / "run" / "report.html").read_text()
-    assert [path.name for path in room.iterdir()] == ["run"]
+    run(gradlab, "drift", "--losses", "dpo", "--limit", "4", "--out", "step", cwd=room)
+    assert "dpo" in run(gradlab, "table", "step", cwd=room)
+    run(gradlab, "report", "run", "step", "--out", "report.html", cwd=room)
+    assert "<html" in (room / "report.html").read_text()
+    assert {path.name for path in room.iterdir()} == {"run", "step", "report.html"}
