@@ -26,8 +26,8 @@ from gradlab.plotting.style import (
 )
 from gradlab.plotting.text import MONO, cut, label, visible
 
-# Blue raises, red lowers, white does nothing: the palette's two colours, lightened so
-# that black text stands out on every shade.
+# Blue raises, orange lowers, white does nothing: the palette's two colours, lightened
+# so that black text stands out on every shade.
 WEIGHT_COLORS: Colormap = LinearSegmentedColormap.from_list(
     "gradlab_weights", ["#3d94c8", "#ffffff", "#e07b2e"]
 )
@@ -36,7 +36,7 @@ _ADVANCE = 0.602  # width of a character of the monospaced font, in ems
 _ROW = 1.45  # height of a line, in ems
 _HEAD, _GAP = 1.0, 0.35  # height of the head and of the gap under a side, in lines
 HEAT_NOTE = (
-    "Blue: a gradient step raises the token; red: it lowers it; outlined: the first"
+    "Blue: a gradient step raises the token; orange: it lowers it; outlined: the first"
     " token that differs. Both sides of a loss share its scale."
 )
 
@@ -105,7 +105,7 @@ def plot_token_heat(
 ) -> Axes:
     """Both responses as wrapped lines of token boxes, coloured by dL/dlogp.
 
-    White is 0, blue (w < 0) means that a gradient step raises the token, red that it
+    White is 0, blue (w < 0) means that a gradient step raises the token, orange that it
     lowers it; grey is a weight that is not finite. Both sides share the scale. The
     first token that differs is outlined; since the tokens before it are the same, the
     two texts are aligned up to it. Text that takes more than `max_rows` lines ends in

@@ -27,9 +27,9 @@ _LANE = 0.24  # inches per loss
 _HALF = 0.42  # half the height of a lane in units of the lane distance
 _BAR = 0.39  # half the width of a bar in units of the token distance
 LANE_NOTE = (
-    "∂L/∂log p of each token. Down, blue: a gradient step raises the token; up, red: it"
-    " lowers it.\nEach loss has its own scale, the same for both sides; (log) marks a"
-    " symlog one."
+    "∂L/∂log p of each token. Down, blue: a gradient step raises the token; up, orange:"
+    " it lowers it.\nEach loss has its own scale, the same for both sides; (log) marks"
+    " a symlog one."
 )
 
 
