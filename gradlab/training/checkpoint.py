@@ -1,8 +1,11 @@
 """Checkpoints: arrays by orbax, and plain notes beside them, written whole or not."""
 
+import contextlib
 import errno
 import logging
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +50,15 @@ class Checkpoints:
         if step == self.newest():
             return
         try:
-            self._manager.save(
-                step,
-                args=ocp.args.Composite(
-                    arrays=ocp.args.StandardSave(arrays),
-                    notes=ocp.args.JsonSave(notes),
-                ),
-            )
+            with _failing_once():
+                self._manager.save(
+                    step,
+                    args=ocp.args.Composite(
+                        arrays=ocp.args.StandardSave(arrays),
+                        notes=ocp.args.JsonSave(notes),
+                    ),
+                )
         except (OSError, ValueError) as error:  # the latter of orbax's own storage
-            # Its other tasks fail too, and would report that when they are collected.
-            logging.getLogger("asyncio").setLevel(logging.CRITICAL)
             raise CheckpointError(
                 f"{self.folder}: the checkpoint of step {step} can't be written: "
                 f"{_why(error)}"
@@ -91,6 +93,31 @@ class Checkpoints:
     def close(self) -> None:
         """Ends orbax's threads."""
         self._manager.close()
+
+
+@contextlib.contextmanager
+def _failing_once() -> Iterator[None]:
+    """Has a failed save say so by its exception alone.
+
+    orbax closes its event loop at the first write that fails. The others end later, in
+    threads of its storage, each with a report that the loop is closed, and tasks that
+    nobody awaits report themselves when they are collected. So both stay silent from
+    the failure on; every other exception is shown as before.
+    """
+    shown = sys.unraisablehook
+
+    def show(report: Any) -> None:
+        if str(report.exc_value) != "Event loop is closed":
+            shown(report)
+
+    sys.unraisablehook = show
+    try:
+        yield
+    except BaseException:
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        raise
+    else:
+        sys.unraisablehook = shown
 
 
 def _why(error: OSError | ValueError) -> str:

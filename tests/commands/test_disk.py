@@ -101,7 +101,9 @@ def test_a_small_disk(command, kilobytes, arguments, mounted, capsys):
         done = subprocess.run(
             [sys.executable, "-m", "gradlab", *given], capture_output=True, text=True
         )
-        status, message = done.returncode, done.stderr.splitlines()[-1]
+        status, message = done.returncode, done.stderr
+        assert "Traceback" not in message, message
+        assert message.count("gradlab: ") == (status != 0)
     else:
         status = main(given)
         message = one_message(capsys) if status else ""
