@@ -17,6 +17,8 @@ from gradlab.inputs.scored import SIDES, ScoredPairs
 from gradlab.losses import BoundLoss
 from gradlab.types import PairLogps
 
+LARGEST = float(np.finfo(np.float32).max)
+
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -89,13 +91,14 @@ def _weigh_one(scored: ScoredPairs, pairs: PairLogps, loss: BoundLoss) -> LossWe
 
 
 def _require_finite(values: np.ndarray, what: str, scored: ScoredPairs) -> None:
-    """Refuses pairs [N] that have a value which is not finite."""
-    if np.isfinite(values).all():
+    """Refuses pairs [N] with a value that float32, as a model has it, can't hold."""
+    finite = np.abs(values) <= LARGEST
+    if finite.all():
         return
-    pair = int(np.flatnonzero(~np.isfinite(values))[0])
+    pair = int(np.flatnonzero(~finite)[0])
     raise GradlabError(
         f"{what} {values[pair]} on pair {pair} (row {scored.rows[pair]}); expected "
-        "finite values"
+        f"finite values, at most {LARGEST:.1e} in size"
     )
 
 

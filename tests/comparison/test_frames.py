@@ -132,6 +132,10 @@ def steep(pairs):
     return jnp.sqrt(0.0 * pairs.rejected.sum(-1))  # 0, at the end of its slope
 
 
+def huge(pairs):
+    return 1e300 * pairs.chosen.sum(-1)
+
+
 def test_refused_losses(scored):
     with pytest.raises(GradlabError, match=r"bad_shape' returned shape \(\); expected"):
         weigh(scored, [resolve(bad_shape)])
@@ -139,3 +143,7 @@ def test_refused_losses(scored):
         weigh(scored, [resolve(not_finite)])
     with pytest.raises(GradlabError, match=r"weight on rejected tokens that is nan on"):
         weigh(scored, [resolve(steep)])
+    with pytest.raises(
+        GradlabError, match=r"is -\S+e\+30\d on pair .*at most 3.4e\+38"
+    ):
+        weigh(scored, [resolve(huge)])
