@@ -27,7 +27,10 @@ DASHES = ("-", (0, (1.2, 1.2)), (0, (4, 1.5)), (0, (4, 1, 1, 1)))
 
 
 def threshold(table: pd.DataFrame) -> Figure:
-    """The fall against lambda over its threshold: linear model and decoder."""
+    """The fall against lambda over its threshold: linear model and decoder.
+
+    Of the linear model median and range over instances.
+    """
     fig = new_figure(DOUBLE_COLUMN, 2.7)
     left, right = fig.subplots(1, 2)
     styles = styles_of_runs()
@@ -36,7 +39,6 @@ def threshold(table: pd.DataFrame) -> Figure:
     rows = rows.assign(
         loss=[names[form] for form in rows["loss"]],
         value=rows["value"] / rows["delta"],
-        seed=rows["seed"] * 100 + rows["step"],
     )
     trends = rows.groupby(["loss", "strength"])["value"].agg(["median", "min", "max"])
     trends.columns = ["value", "low", "high"]

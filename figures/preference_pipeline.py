@@ -19,7 +19,7 @@ amount, delta, strength, metric, value`. The parts that are drawn, with their me
     plane         the same: loss, delta, strength
 
 A figure whose part the table lacks is left out. Intervals are 95 % Student-t intervals
-over seeds.
+over seeds, of the linear model the range over instances.
 """
 
 from collections.abc import Callable, Mapping

@@ -123,7 +123,7 @@ class Runs:
       token_deltas: budgets per token of `drops` that count by token.
       drops: how a drop is counted, besides "sequence".
       shapes: of the penalty outside, besides the hinge.
-      schemes: selections of the grid; the first also serves the sweeps.
+      schemes: selections of the grid; all other runs are on "extremes".
     """
 
     steps: int = 150

@@ -225,7 +225,8 @@ def quadratic(points: np.ndarray) -> tuple[float, bool, float]:
 def _quadratic(reader: Reader) -> Rows:
     for setting, forms in (*((f, (f,)) for f in LABELS), ("both forms", LABELS)):
         cells = [keys for form in forms for keys in _sweep(reader, form).values()]
-        cells = [dict(keys) for keys in {tuple(sorted(k.items())) for k in cells}]
+        # Both forms have the run without a budget in common.
+        cells = [dict(keys) for keys in dict.fromkeys(tuple(k.items()) for k in cells)]
         drift = [falls(_arrays(_last(reader, "drop_mean", **keys))) for keys in cells]
         wins = [_arrays(_last(reader, "win_rate", **keys)) for keys in cells]
         seeds = min(map(len, [*drift, *wins]))

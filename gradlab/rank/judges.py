@@ -86,6 +86,7 @@ def chosen_judge(
         from gradlab.rank.likelihood import likelihoods  # loads jax
 
         name = f"{config.judge} of {config.judge_model or 'embedded'}"
+        name += "" if config.tokenizer is None else f" with {config.tokenizer}"
         mean = config.judge == "mean_likelihood"
         scored = likelihoods(items, config, console, mean=mean)
         utilities = _by_row(scored)

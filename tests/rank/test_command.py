@@ -222,6 +222,22 @@ def test_an_earlier_result_is_not_replaced_unasked(tmp_path, scored, capsys):
     assert "other than completions and judgements" in capsys.readouterr().err
 
 
+def test_scores_that_changed_are_asked_anew(tmp_path, scored):
+    data, values = scored
+    run(tmp_path, data, "--judge", "scores")
+    rows = [json.loads(line) for line in Path(data).read_text().splitlines()]
+    for row in rows[:3]:
+        row["scores"] = [-score for score in row["scores"]]
+    write(Path(data), rows)
+    status, place = run(tmp_path, data, "--judge", "scores", "--overwrite")
+    assert status == 0
+    chosen = [json.loads(line)["chosen"] for line in place.read_text().splitlines()]
+    best = [min(own) for own in values[:3]] + [max(own) for own in values[3:]]
+    assert chosen == [f"answer {score}" for score in best]
+    # Four comparisons in both orders; the nine other rows are not asked again.
+    assert manifest_of(place)["cost"]["judgements"] == (12 + 3) * 8
+
+
 def endpoint(server, kind, *more):
     patience = ("--retries", 3, "--judge-timeout", 20)
     return ("--judge", server.url(kind), "--judge-model", "m", *patience, *more)

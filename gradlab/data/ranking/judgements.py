@@ -1,9 +1,10 @@
 """Judgements on the disk: JSON Lines that only grow, so that no question is paid twice.
 
 The first line names the judge. Every other one is a question (`row`, the numbers
-`first` and `second` of the completions as shown, a `digest` of line and texts) with the
-`preference` for the first one, or with the reason why there is none (`failed`). Both
-tell what was spent: `unanswered` attempts by reason, and tokens.
+`first` and `second` of the completions as shown, a `digest` of line and texts, and of
+scores and solution where the judge reads them) with the `preference` for the first one,
+or with the reason why there is none (`failed`). Both tell what was spent: `unanswered`
+attempts by reason, and tokens.
 """
 
 import json
@@ -16,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from gradlab.data.badrows import RowError
-from gradlab.data.ranking.judges import Question
+from gradlab.data.ranking.judges import Question, digest
 from gradlab.data.ranking.retry import Trial
 from gradlab.data.sources import jsonl_rows
 from gradlab.disk import hold, reason
@@ -227,7 +228,16 @@ class Judgements:
 
 
 def _key(question: Question) -> Key:
-    return question.first, question.second, question.digest
+    return question.first, question.second, _digest(question)
+
+
+def _digest(question: Question) -> str:
+    item, known = question.item, []
+    if item.scores is not None:
+        known += [item.scores[question.first], item.scores[question.second]]
+    if item.solution is not None:
+        known.append(item.solution)
+    return digest(question.digest, *known) if known else question.digest
 
 
 def _line(question: Question, trial: Trial) -> dict[str, Any]:
@@ -235,7 +245,7 @@ def _line(question: Question, trial: Trial) -> dict[str, Any]:
         "row": question.item.row,
         "first": question.first,
         "second": question.second,
-        "digest": question.digest,
+        "digest": _digest(question),
     }
     if trial.answer is None:
         line["failed"] = trial.detail[:MAX_REPLY]

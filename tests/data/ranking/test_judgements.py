@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -38,6 +39,13 @@ def test_other_texts_on_the_same_line_are_another_question(path):
     with Judgements(path, ME) as file:
         assert file.find(Question(item(1, [0, 2]), 0, 1)) is None
         assert file.find(Question(item(1, [0, 1]), 1, 0)) is None
+
+
+@pytest.mark.parametrize("changed", [{"scores": (1.0, 0.0)}, {"solution": "1+1=2."}])
+def test_what_a_judge_reads_besides_is_part_of_the_question(path, changed):
+    with Judgements(path, ME) as file:
+        assert file.find(Question(item(1, [0, 1]), 0, 1)) is not None
+        assert file.find(Question(replace(item(1, [0, 1]), **changed), 0, 1)) is None
 
 
 def test_cost_is_that_of_all_runs(path):
