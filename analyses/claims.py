@@ -32,6 +32,8 @@ HEAD: str = """# Claims
 Every claim that a study tests, in every setting; `python -m analyses claims` prints it.
 Measure, smallest effect of interest and decision rule were fixed before the run;
 brackets hold the 95 % t interval over seeds. *Contradicted* reads "in this setting".
+A verdict with † rests on that interval alone: adjusted by Holm's method for the
+study's other verdicts, its p is above .05.
 Where a claim was seen limits what its verdict says: of a paper known by its abstract or
 second hand, no number or hyperparameter was at hand, and nothing here replicates one.
 """
@@ -77,9 +79,15 @@ def _claim_lines(claim: Claim, rows: pd.DataFrame) -> list[str]:
     ]
     for row in rows.to_dict("records"):
         note = row["note"] if isinstance(row["note"], str) else ""
-        cells = (row["setting"], row["verdict"], effect_text(row), note)
+        cells = (row["setting"], _verdict_text(row), effect_text(row), note)
         lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |"))
     return lines
+
+
+def _verdict_text(row: Mapping) -> str:
+    """With † if it is one way or the other, and does not survive Holm's adjustment."""
+    decided = row["verdict"].startswith(("reproduced", "contradicted"))
+    return row["verdict"] + " †" * (decided and row["survives_holm"] == "no")
 
 
 def effect_text(row: Mapping) -> str:

@@ -278,13 +278,13 @@ def off_support(table: pd.DataFrame) -> Figure:
 
 
 def condition(table: pd.DataFrame) -> Figure:
-    """Push over pull of the losses against what lowers a pair's good example."""
+    """Push over pull against what lowers a good example; of some pairs nothing does."""
     rows = select(table, part="condition")
     thresholds = np.sort(select(rows, metric="threshold")["value"].to_numpy(float))
     ratios = select(rows, metric="ratio").groupby("loss", sort=False)["value"]
     fig = new_figure(DOUBLE_COLUMN, 2.3)
-    ax = fig.add_subplot()
-    share = np.arange(1, len(thresholds) + 1) / len(thresholds)
+    ax = fig.add_subplot(ylim=(0, 1))
+    share = np.arange(1, len(thresholds) + 1) / ratios.size().max()  # of all pairs
     ax.step(thresholds, share, where="post", color="black")
     medians = {str(loss): float(np.median(values)) for loss, values in ratios}
     shown = {loss: value for loss, value in medians.items() if value > 0}

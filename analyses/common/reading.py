@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analyses.common.record import OVER
 from gradlab.tables import Claim, judge, select, undecided
 
 NO_ROWS = "not part of this size"
@@ -57,7 +58,8 @@ class Reader:
         name = f"{kind}, {setting}" if kind else setting
         parts = samples.values() if isinstance(samples, Mapping) else [samples]
         if not all(len(part) for part in parts):
-            reason = self.skipped.get(kind) or self.skipped.get(claim) or NO_ROWS
+            reason = self.skipped.get(kind) or self.skipped.get(claim)
+            reason = reason or (OVER if OVER in self.skipped.values() else NO_ROWS)
             return undecided(self.claims[claim], name, "skipped", reason)
         if kind in self.pretrained:
             options["one_model"] = True

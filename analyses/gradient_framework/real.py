@@ -164,7 +164,10 @@ def _weight_rows(config: Config, runner: Runner, params, train, keys) -> Iterato
 
 
 def _split(config: Config, name: str, data: Path) -> tuple[PairArrays, PairArrays]:
-    """Training and held-out pairs of every seed; no prompt is in both."""
+    """Training and held-out pairs of every seed, none in both.
+
+    Prompts differ too, but for three of chatterbot's, which stand under two topics.
+    """
     kind, count = KINDS[name], config.real_pairs + config.real_held
     train, held = [], []
     for seed in config.seeds:

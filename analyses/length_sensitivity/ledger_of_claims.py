@@ -93,8 +93,8 @@ CLAIMS = {
         ),
         Claim(
             "S2.8",
-            "length explains more of the implicit reward on the policy's samples than "
-            "on the data (effect: difference of R2)",
+            "length explains more of the implicit reward, the sum of log-ratios, on "
+            "the policy's samples than on the data (effect: difference of R2)",
             "S", 0.05, "2", paper="2403.19159",
         ),
         Claim(

@@ -156,20 +156,20 @@ def _averaged(reader: Reader) -> Rows:
 
 
 def _stability(reader: Reader, kappa: float) -> dict[str, Any]:
+    """Of the seeds that have all rates and betas of both losses."""
+    rates, betas = reader.config.task.rate_factors, reader.config.betas
     ranges = []
     for loss, kind in (("dpo", PLAIN), ("averaged_dpo", MATCHED)):
         scores: dict[int, list[float]] = {}
-        for rate in reader.config.task.rate_factors:
+        for rate in rates:
             for seed, path in paths(reader.table, loss, kind, kappa, rate).items():
                 scores.setdefault(seed, []).extend(path.values["score"][1:])
         ranges.append({s: np.subtract(*np.quantile(v, [0.75, 0.25]))
-                       for s, v in scores.items()})  # fmt: skip
+                       for s, v in scores.items()
+                       if len(v) == len(rates) * len(betas)})  # fmt: skip
     plain, other = ranges
-    wanted = len(reader.config.task.rate_factors)
-    samples = []
-    if reader.config.spread:
-        samples = [float(np.log(plain[s] / other[s])) for s in plain if s in other]
-    setting = f"{wanted} rates x {len(reader.config.betas)} betas"
+    samples = [float(np.log(plain[s] / other[s])) for s in plain if s in other]
+    setting = f"{len(rates)} rates x {len(betas)} betas"
     return reader.judge("S2.7b", setting, samples)
 
 

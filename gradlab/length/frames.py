@@ -46,6 +46,7 @@ def pair_frame(
       loss, pair, row
       length_chosen, length_rejected, length_gap: tokens; the gap is chosen - rejected.
       averaged: whether the loss averages over tokens (`averages_tokens`).
+      reference: whether it reads the reference (`reads_reference`).
       margin: what such a loss compares: the sides' difference in log-ratio, or in
         log-probability where it reads no reference; summed (nats) or, if `averaged`,
         per token.
@@ -130,7 +131,8 @@ def summary_frame(
     """One row per loss.
 
     Columns:
-      loss, pairs, averaged, reference: as in the pairs table.
+      loss, averaged, reference: as in the pairs table; pairs: how many.
+      coupled: whether one pair's loss depends on the others of the batch.
       rho_mass_length: rank correlation of a response's mass with its length, over the
         responses of both sides.
       rho_margin, rho_slope: of margin and |c| with the length difference; _partial:

@@ -24,6 +24,15 @@ def test_claims_are_printed(capsys):
 
 
 @pytest.mark.parametrize("study", TESTED)
+def test_verdicts_that_the_adjustment_takes_back_are_marked(study):
+    table = verdicts_of(study)
+    assert table is not None
+    decided = table["verdict"].str.match("reproduced|contradicted")
+    marked = sum(" † |" in line for line in ledger_lines([study]))
+    assert marked == (decided & (table["survives_holm"] == "no")).sum() > 0
+
+
+@pytest.mark.parametrize("study", TESTED)
 def test_every_claim_has_a_verdict_in_some_setting(study):
     table, known = verdicts_of(study), claims_of(study)
     assert table is not None

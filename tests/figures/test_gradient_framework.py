@@ -120,6 +120,13 @@ def test_lambdas_are_joined_in_order(table):
     np.testing.assert_allclose(path.get_ydata(), means[losses])
 
 
+def test_pairs_that_nothing_lowers_count_too(table):
+    few = table[(table["metric"] != "threshold") | (table["pair"] < 3)]  # 3 of 12
+    (ax,) = draw(few)["condition"].axes
+    steps = ax.lines[0].get_ydata()
+    assert steps[-1] == pytest.approx(0.25)
+
+
 def test_refuses_another_schema(table):
     with pytest.raises(GradlabError, match=r"gradient_framework lacks .*metric"):
         draw(table.drop(columns="metric"))

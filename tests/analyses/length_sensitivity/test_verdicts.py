@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from analyses.common.record import OVER
 from analyses.length_sensitivity.config import Config, Real, Task
 from analyses.length_sensitivity.ledger_of_claims import CLAIMS
 from analyses.length_sensitivity.paths import at_matched, matched, paths
@@ -111,6 +112,14 @@ def test_what_is_not_tested_says_so(holding):
         made_up()[lambda t: t["loss"] != "sampo"].reset_index(drop=True), CONFIG, {}
     )
     assert verdicts(untrained, "S2.9") == {"skipped"}
+
+
+def test_a_spread_over_fewer_rates_is_none():
+    table = made_up()
+    slow = (table["loss"] == "dpo") & (table["rate"] == FACTORS[0])
+    found = make_claims(table[~slow], CONFIG, {"dpo, sum 0.1": OVER})
+    row = found[found["claim_id"] == "S2.7b"].iloc[0]
+    assert (row["verdict"], row["note"]) == ("skipped", OVER)
 
 
 def test_paths_start_at_the_reference_and_meet_at_equal_divergence():
