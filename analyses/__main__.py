@@ -65,7 +65,7 @@ def run(
     """
     if name not in STUDIES:
         near = difflib.get_close_matches(name, STUDIES, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = f"; did you mean {near[0]}?" if near else "."
         raise GradlabError(f"unknown study '{name}'{hint} Known: {', '.join(STUDIES)}")
     study = import_module(f"analyses.{name}")
     settings = study.Config if size == "standard" else getattr(study.Config, size, None)

@@ -15,7 +15,8 @@ CLAIMS = {
         Claim(
             "S6.0",
             "plain SGD, small step: Pearson of predicted and realised token drift is "
-            "at least .99 for every loss without kinks (effect: the least, less .99)",
+            "at least .99 for every loss without kinks (effect: the least, less .99, "
+            "mean over seeds)",
             "S", 0.0, "D", matching_rule=EQUAL,
         ),
         Claim(
@@ -104,7 +105,8 @@ CLAIMS = {
         Claim(
             "S6.8",
             "a pair's own gradient explains less than half of its change in a batch of "
-            "32 (effect: .5 less the median self share)",
+            "32; momentum counts as not its own (effect: .5 less the median self "
+            "share)",
             "S", 0.05, "D",
         ),
         Claim(

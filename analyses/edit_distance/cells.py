@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 
 from analyses.common.markov import OPERATIONS
 from analyses.edit_distance.config import FOUR, TWO, Config, Runs
+from gradlab.data.corruptions import Corruption
 
 KINDS = ("text", "arithmetic")
-NATURAL = ("one", "follow")  # a wrong result, later text kept or recalculated
+# A wrong result, later text kept or recalculated.
+NATURAL: tuple[Corruption, ...] = ("one", "follow")
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ CLAIMS = {
         ),
         Claim(
             "S4.2b",
-            "DPO-Positive holds them at or above the reference (nats per token)",
+            "DPO-Positive holds them at or above the reference (effect: their rise, "
+            "nats per token; where they stay as they are it is inconclusive)",
             "S", 0.005, "2", matching_rule=RATE, paper=SMAUG,
         ),
         Claim(

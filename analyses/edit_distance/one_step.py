@@ -6,7 +6,8 @@ The wrong-way score of a token that both responses share after the difference is
 
 If both contexts read one logit for that token, DPO moves it by -ww_t times a positive
 factor. Whether a network follows, where contexts share parameters and not logits, is
-what the correlation of -ww with the drift tells.
+what the correlation of -ww with the drift tells. The step is that of the whole batch,
+so the gradients of its other pairs take part too.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -159,7 +159,7 @@ def tie_errors() -> np.ndarray:
 
 
 def margin_errors(rng: np.random.Generator) -> np.ndarray:
-    """1 for each draw where the margin falls though the cosine says that it can't.
+    """1 for each draw that breaks the rule on when a step can lower the margin.
 
     A step along (1 + lam) s_c - s_r changes the margin by
     (1 + lam) n_c - (2 + lam) <s_c, s_r> + n_r, which some ratio of the norms makes
@@ -176,11 +176,12 @@ def margin_errors(rng: np.random.Generator) -> np.ndarray:
 
 
 def theory_rows(seed: int, draws: int = 20) -> Iterator[Row]:
-    """Errors of the identities, and the weights of the penalty's placements.
+    """Errors of the identities.
 
     Yields:
       shared_dpo, shared_dpop, shared_at; placement_error; tie_error; margin_error:
-      largest error, or counts. Under the first seed weight_ratio over x = h_c.
+      largest errors; shared_at counts the wrong signs of a draw, margin_error is 1 if
+      some draw breaks the rule.
     """
     rng = np.random.default_rng([seed, 11])
     found = [shared_errors(draw_shared(rng)) for _ in range(draws)]

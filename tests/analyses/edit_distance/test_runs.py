@@ -12,6 +12,7 @@ from analyses.common.record import compile_effort
 from analyses.common.training import epochs, train
 from analyses.edit_distance import runs
 from analyses.edit_distance.cells import (
+    NATURAL,
     Cell,
     Edit,
     cells_of,
@@ -21,8 +22,8 @@ from analyses.edit_distance.cells import (
 )
 from analyses.edit_distance.config import Config
 from analyses.edit_distance.places import places_of
-from analyses.edit_distance.scenes import text_start, word_start
-from gradlab.data import TokenizedPair
+from analyses.edit_distance.scenes import STEPS, text_start, word_start
+from gradlab.data import TokenizedPair, arithmetic
 from gradlab.losses import resolve
 from gradlab.measures import pair_edits
 
@@ -103,6 +104,29 @@ def test_every_edit_is_made_on_the_same_chosen_responses():
     assert start.tokenizer is not None
     decoded = {start.tokenizer.decode(p.prompt, skip_special=True) for p in one}
     assert not prompts & decoded
+
+
+def test_no_problem_to_be_solved_is_one_of_the_pairs(monkeypatch):
+    def problems(*_, exclude, **__):
+        excluded.update(exclude)
+        return []
+
+    excluded = set()
+    monkeypatch.setattr(arithmetic, "problems", problems)
+    # Under seed 0 the two corruptions take different problems.
+    runs = replace(CONFIG.word_runs, pairs=24, held=8)
+    word_start(replace(CONFIG, word_runs=runs), 0)
+    one, follow = (
+        {
+            pair.prompt
+            for pair in arithmetic.pairs(
+                32, 0, kinds=(kind,), steps=STEPS, style="terse"
+            )
+        }
+        for kind in NATURAL
+    )
+    assert one != follow
+    assert excluded == one | follow
 
 
 def test_places():

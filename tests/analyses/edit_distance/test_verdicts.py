@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from analyses.common.record import OVER
 from analyses.edit_distance.config import SIGN_ERROR, Config
 from analyses.edit_distance.ledger_of_claims import CLAIMS
 from analyses.edit_distance.real import missing
 from analyses.edit_distance.rows import make_table
+from analyses.edit_distance.runs import EQUAL_MARGIN
 from analyses.edit_distance.verdicts import make_claims
 from tests.analyses.edit_distance.made_up import as_claimed, study_rows
 
@@ -88,6 +90,35 @@ def test_what_is_missing_is_said(claims):
     assert rows.loc["gsm8k, predicted drift", "verdict"] == "skipped"
     assert "gsm8k_corrupt" in rows.loc["gsm8k, predicted drift", "note"]
     assert "opt-in" in rows.loc["larger model, predicted drift", "note"]
+
+
+def test_runs_that_the_time_limit_cost_are_said_to_be_that():
+    rows = [row for row in study_rows(CONFIG) if row.get("lr") != 1e-4]
+    found = make_claims(make_table(rows), CONFIG, {"text, sweep": OVER})
+    row = found.set_index(["claim_id", "setting"]).loc[
+        ("S4.1", "text, one letter edited, rate 0.0001")
+    ]
+    assert (row["verdict"], row["note"]) == ("skipped", OVER)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "verdict", "note"),
+    [((), "not testable", "0 of 5"), ((0, 1, 2), "reproduced", "3 of 5")],
+)
+def test_a_margin_that_not_every_run_reaches(seeds, verdict, note):
+    rows = [
+        row
+        for row in study_rows(CONFIG)
+        if row.get("rule") != EQUAL_MARGIN or row["seed"] in seeds
+    ]
+    found = make_claims(make_table(rows), CONFIG, {})
+    found = found.set_index(["claim_id", "setting"])
+    for claim in ("S4.1", "S4.2a", "S4.2b"):
+        row = found.loc[
+            (claim, "text, one letter edited, rate 0.0003, at a margin of 1 nats")
+        ]
+        assert row["verdict"] == verdict
+        assert row["note"] == f"{note} runs reached it"
 
 
 def test_numbers_are_those_of_the_rows(claims):
