@@ -77,7 +77,7 @@ def frontier(table: pd.DataFrame) -> Figure:
         for name, cut in points[points["cut"] > CUT].groupby("group"):
             style = styles[str(name)]
             ax.plot(cut["x"], cut["y"], style.marker, color=style.color, mfc="white",
-                    markersize=3)  # fmt: skip
+                    markersize=4, mew=0.6)  # fmt: skip
         ax.set_xlabel(labels[0])
         ax.set_ylabel(labels[1])
     fig.legend(*group_handles(names, styles), loc="outside lower center", ncols=4)
@@ -90,11 +90,12 @@ def _points(rows: pd.DataFrame, metrics, names) -> pd.DataFrame:
     for name in names:
         own = select(rows, group=[name, "reference"])
         own = own.assign(beta=own["beta"].fillna(np.inf))
-        x, y = (
-            seed_intervals(select(own, metric=metric), ["beta"]) for metric in metrics
+        x, y, cut = (
+            seed_intervals(select(own, metric=metric), ["beta"])
+            for metric in (*metrics, "trunc_share")
         )
         joined = x[["beta", "value"]].merge(y, on="beta", suffixes=("_x", ""))
-        cut = select(own, metric="trunc_share").groupby("beta")["value"].mean()
+        joined = joined.merge(cut[["beta", "value"]], on="beta", suffixes=("", "_cut"))
         found.append(
             pd.DataFrame(
                 {
@@ -103,7 +104,7 @@ def _points(rows: pd.DataFrame, metrics, names) -> pd.DataFrame:
                     "y": joined["value"],
                     "low": joined["low"],
                     "high": joined["high"],
-                    "cut": joined["beta"].map(cut),
+                    "cut": joined["value_cut"],
                 }
             )
         )
@@ -127,13 +128,17 @@ def meetings(table: pd.DataFrame) -> Figure:
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
         ax.xaxis.set_major_formatter(lambda x, _: number(x))
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_title(f"κ = {kappa:g}", fontsize=7, pad=2)
+        ax.set_title(f"κ = {number(kappa)}", fontsize=7, pad=2)
     for ax in grid[len(panels) :]:
         ax.axis("off")
-    fig.supxlabel("KL to the reference, nats", fontsize=8)
+    for ax in grid[: len(panels)][-3:]:
+        ax.set_xlabel("KL to the reference, nats")
     fig.supylabel("tokens generated", fontsize=8)
     shown = list(dict.fromkeys(name for names, _ in panels for name in names))
-    fig.legend(*group_handles(shown, styles), loc="outside lower center", ncols=5)
+    handles, _ = group_handles(shown, styles)
+    for handle in handles:
+        handle.set_linestyle("")
+    fig.legend(handles, shown, loc="outside lower center", ncols=len(shown))
     return fig
 
 
