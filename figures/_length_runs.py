@@ -211,7 +211,7 @@ def subsets(table: pd.DataFrame) -> Figure:
     ax.set_xlabel("pairs that it learnt from")
     ax.set_ylabel("tokens generated")
     _fit_y(ax, cells, rows)
-    ax.legend(*group_handles(names, styles), loc="best")
+    ax.legend(*group_handles(names, styles), loc="upper left")
     return fig
 
 
