@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from gradlab.plotting import loss_styles
 from gradlab.plotting.estimates import ROW, plot_estimates
 from gradlab.plotting.paths import plot_paths
 from gradlab.plotting.style import DOUBLE_COLUMN, MUTED, new_figure
+from gradlab.plotting.text import number
 from gradlab.plotting.trends import group_handles, plot_trends
 from gradlab.tables import seed_intervals, select
 
@@ -35,7 +37,14 @@ AXES = {
 }
 SUBSETS = ("chosen shorter", "matched", "chosen longer")
 TWO = ("dpo", "averaged_dpo, Lβ")
-METRICS = ("gen_len", "score", "kl_seq", "r2_len", "drift_sum", "drift_token", "length")
+COMPARED = (TWO, ("dpo", "sampo"), ("simpo, Lβ", "simpo summed"))
+# Their rewards are neither the sum nor the mean of log-ratios.
+OTHER_REWARD = ("simpo", "simpo_summed", "averaged_dpo(reference_averaged=False)")
+CUT = 0.05  # share of samples that reach the limit of length, above which it shows
+METRICS = (
+    "gen_len", "score", "kl_seq", "trunc_share", "r2_len", "drift_sum", "drift_token",
+    "length",
+)  # fmt: skip
 
 
 def runs(table: pd.DataFrame) -> pd.DataFrame:
@@ -51,7 +60,10 @@ def _first_kappa(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def frontier(table: pd.DataFrame) -> Figure:
-    """Score, length and divergence against each other, a path per loss over beta."""
+    """Score, length and divergence against each other, a path per loss over beta.
+
+    Markers are open where more than `CUT` of the samples reach the limit of length.
+    """
     rows = _first_kappa(runs(table))
     plain = select(rows, subset="", ref_convention="")
     names = [name for name in FRONTIER if name in set(plain["group"])]
@@ -62,6 +74,10 @@ def frontier(table: pd.DataFrame) -> Figure:
         plot_paths(
             points, groups=names, styles=styles, ax=ax, pareto=metrics[1] == "score"
         )
+        for name, cut in points[points["cut"] > CUT].groupby("group"):
+            style = styles[str(name)]
+            ax.plot(cut["x"], cut["y"], style.marker, color=style.color, mfc="white",
+                    markersize=4, mew=0.6)  # fmt: skip
         ax.set_xlabel(labels[0])
         ax.set_ylabel(labels[1])
     fig.legend(*group_handles(names, styles), loc="outside lower center", ncols=4)
@@ -74,10 +90,12 @@ def _points(rows: pd.DataFrame, metrics, names) -> pd.DataFrame:
     for name in names:
         own = select(rows, group=[name, "reference"])
         own = own.assign(beta=own["beta"].fillna(np.inf))
-        x, y = (
-            seed_intervals(select(own, metric=metric), ["beta"]) for metric in metrics
+        x, y, cut = (
+            seed_intervals(select(own, metric=metric), ["beta"])
+            for metric in (*metrics, "trunc_share")
         )
         joined = x[["beta", "value"]].merge(y, on="beta", suffixes=("_x", ""))
+        joined = joined.merge(cut[["beta", "value"]], on="beta", suffixes=("", "_cut"))
         found.append(
             pd.DataFrame(
                 {
@@ -86,17 +104,75 @@ def _points(rows: pd.DataFrame, metrics, names) -> pd.DataFrame:
                     "y": joined["value"],
                     "low": joined["low"],
                     "high": joined["high"],
+                    "cut": joined["value_cut"],
                 }
             )
         )
     return pd.concat(found, ignore_index=True)
 
 
+def meetings(table: pd.DataFrame) -> Figure:
+    """Length against KL of every policy that a comparison at equal KL stands on."""
+    rows = select(table, kind="task", subset="", ref_convention="")
+    rows = rows[rows["rate"] <= 1]
+    keys = zip(rows["loss"], rows["beta_kind"], strict=True)
+    rows = rows.assign(group=[NAMES.get(key, "") for key in keys])
+    panels = _panels(rows)
+    styles = loss_styles(list(dict.fromkeys(n for names in COMPARED for n in names)))
+    fig = new_figure(DOUBLE_COLUMN, 2 + 1.7 * (len(panels) > 3))
+    grid = fig.subplots(1 + (len(panels) > 3), 3, squeeze=False).ravel()
+    for ax, (names, kappa) in zip(grid, panels, strict=False):
+        for name in names:
+            _dots(ax, select(rows, group=name, kappa=kappa), styles[name])
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        ax.xaxis.set_major_formatter(lambda x, _: number(x))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_title(f"κ = {number(kappa)}", fontsize=7, pad=2)
+    for ax in grid[len(panels) :]:
+        ax.axis("off")
+    for ax in grid[: len(panels)][-3:]:
+        ax.set_xlabel("KL to the reference, nats")
+    fig.supylabel("tokens generated", fontsize=8)
+    shown = list(dict.fromkeys(name for names, _ in panels for name in names))
+    handles, _ = group_handles(shown, styles)
+    for handle in handles:
+        handle.set_linestyle("")
+    fig.legend(handles, shown, loc="outside lower center", ncols=len(shown))
+    return fig
+
+
+def _panels(rows: pd.DataFrame) -> list[tuple[tuple[str, str], float]]:
+    """Two losses and the annotator's kappa under which both were trained."""
+    kappas = sorted(set(rows["kappa"]), reverse=True)
+    there = set(zip(rows["group"], rows["kappa"], strict=True))
+    return [
+        (names, kappa)
+        for names in COMPARED
+        for kappa in (kappas if names == TWO else kappas[:1])
+        if {(name, kappa) for name in names} <= there
+    ]
+
+
+def _dots(ax, rows: pd.DataFrame, style) -> None:
+    """A marker per policy, open where its samples are cut off."""
+    wide = rows.pivot_table(
+        index=["seed", "beta", "rate"], columns="metric", values="value"
+    )
+    for some, fill in (
+        (wide[wide["trunc_share"] <= CUT], style.color),
+        (wide[wide["trunc_share"] > CUT], "white"),
+    ):
+        ax.plot(some["kl_seq"], some["gen_len"], style.marker, color=style.color,
+                mfc=fill, markersize=3, mew=0.7)  # fmt: skip
+
+
 def rewards(table: pd.DataFrame) -> Figure:
     """R² of the implicit reward on length: on data, on the policy's samples."""
     rows = _first_kappa(select(runs(table), metric="r2_len", subset=""))
     rows = select(rows, ref_convention="")
-    names = [n for n in FRONTIER if n in set(rows["group"]) and "simpo" not in n]
+    shown = [name for key, name in NAMES.items() if key[0] not in OTHER_REWARD]
+    names = [name for name in shown if name in set(rows["group"])]
     cells = seed_intervals(rows, ["group", "part"])
     cells = cells.rename(columns={"group": "row", "part": "series"})
     styles = loss_styles(["data", "policy"])
@@ -105,7 +181,7 @@ def rewards(table: pd.DataFrame) -> Figure:
         cells, rows=names, series=["data", "policy"], styles=styles,
         ax=fig.add_subplot(),
     )  # fmt: skip
-    ax.set_xlabel("R² of log π / π_ref on length, within prompts")
+    ax.set_xlabel("R² of the implicit reward on length, within prompts")
     handles, _ = group_handles(["data", "policy"], styles)
     for handle in handles:
         handle.set_linestyle("")
@@ -135,7 +211,7 @@ def subsets(table: pd.DataFrame) -> Figure:
     ax.set_xlabel("pairs that it learnt from")
     ax.set_ylabel("tokens generated")
     _fit_y(ax, cells, rows)
-    ax.legend(*group_handles(names, styles), loc="best")
+    ax.legend(*group_handles(names, styles), loc="upper left")
     return fig
 
 

@@ -9,7 +9,8 @@ metrics that are drawn, and the keys of their rows besides study, kind and seed:
     value_change, weight_ratio kind padding: loss, side, part, step = appended tokens
     rho, rho_low, rho_high     kind a set of pairs: loss, quantity, part, side = length
     mass                       kind a set of pairs: loss, L_c, over the loss's mean
-    gen_len, score, kl_seq     kind task: loss, beta_kind, beta, kappa, rate
+    gen_len, score, kl_seq, trunc_share
+                               kind task: loss, beta_kind, beta, kappa, rate
     r2_len                     the same with part
     drift_sum, drift_token     the same with side, quartile
     first_margin_sd, first_margin_spread
@@ -66,6 +67,7 @@ def draw(table: pd.DataFrame) -> dict[str, Figure]:
         "correlations": (bool(sets), correlations),
         "eos": (_has(table, "eos", "w_eos"), eos),
         "frontier": (bool(task.any()), trained.frontier),
+        "meetings": (_has(table, "task", "trunc_share"), trained.meetings),
         "rewards": (_has(table, "task", "r2_len"), trained.rewards),
         "subsets": (bool((task & (table["subset"] != "")).any()), trained.subsets),
         "quartiles": (_has(table, "task", "drift_sum"), trained.quartiles),

@@ -21,6 +21,7 @@ from gradlab.models import LanguageModel
 from gradlab.types import Params
 
 AVERAGED_IPO = "ipo(reduction=mean)"
+MEAN_REWARD = ("averaged_dpo", AVERAGED_IPO)
 LONG_READING = "averaged_dpo(reference_averaged=False)"
 SUBSETS = ("chosen longer", "matched", "chosen shorter")
 POOL = 4  # pairs to choose subsets from, over those of a run
@@ -61,17 +62,22 @@ def cells_of(config: Config) -> list[Cell]:
             for beta in config.betas
         ]
 
+    def both(**given) -> list[Cell]:
+        return [
+            *path("dpo", "beta", **given),
+            *path("averaged_dpo", "beta", kind="avg_matched", **given),
+        ]
+
     found = []
-    for kappa in config.task.kappas:
-        found += path("dpo", "beta", kappa=kappa)
-        found += path("averaged_dpo", "beta", kind="avg_matched", kappa=kappa)
+    for rate in (1.0, *config.task.lower_rates):
+        for kappa in config.task.kappas:
+            found += both(kappa=kappa, rate=rate)
     if config.variants:
         found += _variants(config, path)
     if config.spread:
-        for factor in config.task.rate_factors:
-            if factor != 1:
-                found += path("dpo", "beta", rate=factor)
-                found += path("averaged_dpo", "beta", kind="avg_matched", rate=factor)
+        done = config.task.matched_rates
+        for rate in config.task.rate_factors:
+            found += both(rate=rate) if rate not in done else []
     if config.subsets:
         found += [
             replace(cell, keys={"subset": kind})
@@ -90,9 +96,11 @@ def _variants(config: Config, path) -> list[Cell]:
     found += path("ipo", "tau")
     found += path(AVERAGED_IPO, "tau", kind="avg")
     found += path(AVERAGED_IPO, "tau", kind="avg_matched")
-    found += path("simpo", "beta", kind="avg_matched")
-    found += path("simpo_summed", "beta")
-    for loss in ("rdpo", "sampo", "wpo"):
+    for rate in (1.0, *config.task.lower_rates):
+        found += path("simpo", "beta", kind="avg_matched", rate=rate)
+        found += path("simpo_summed", "beta", rate=rate)
+        found += path("sampo", "beta", rate=rate)
+    for loss in ("rdpo", "wpo"):
         found += path(loss, "beta")
     found += path(LONG_READING, "beta", kind="avg_matched")
     for convention, given in (("both", ""), ("policy", "weight_reference=False")):
@@ -162,7 +170,8 @@ def train_cell(bench: Bench, cell: Cell, data: list[PairArrays]) -> list[Params]
     trained = training.train(
         bench.model, params, stacked, pairs, jnp.asarray(np.stack(orders)),
         {name: jnp.float32(value) for name, value in cell.hyper.items()},
-        jnp.float32(task.rate * cell.rate), loss=cell.loss, width=bench.width,
+        jnp.float32(task.rate * cell.rate), jnp.asarray(config.seeds), loss=cell.loss,
+        width=bench.width,
     )  # fmt: skip
     seeds = range(len(config.seeds))
     return [jax.tree.map(lambda leaf, k=k: leaf[k], trained) for k in seeds]
@@ -223,14 +232,21 @@ def _sample_rows(bench: Bench, params, ref, seed: int, kappa: float, keys):
     }
     for metric, number in measured.items():
         yield row(metric, number, **keys)
-    by_prompt = np.stack([ratio, made.astype(float)], -1).reshape(task.symbols, -1, 2)
+    reward = _reward(keys["loss"], ratio, made)
+    by_prompt = np.stack([reward, made.astype(float)], -1).reshape(task.symbols, -1, 2)
     yield row("r2_len", length_r_squared(by_prompt[None])[0], part="policy", **keys)
+
+
+def _reward(loss: str, ratios: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """A loss's implicit reward: its sum of log-ratios, or their mean if it averages."""
+    return ratios / counts if loss in MEAN_REWARD else ratios
 
 
 def _data_rows(ratios: np.ndarray, some: PairArrays, keys) -> Iterator[Row]:
     """R² of the implicit reward on length, and drift by quartile of length."""
     counts = np.stack([some.chosen_length, some.rejected_length]).astype(float)
-    values = np.stack([ratios, counts], -1).swapaxes(0, 1)
+    rewards = _reward(keys["loss"], ratios, counts)
+    values = np.stack([rewards, counts], -1).swapaxes(0, 1)
     yield row("r2_len", length_r_squared(values[None])[0], part="data", **keys)
     yield row("accuracy", (ratios[0] > ratios[1]).mean(), **keys)
     for side, drift, length in zip(("chosen", "rejected"), ratios, counts, strict=True):
@@ -247,7 +263,10 @@ def _data_rows(ratios: np.ndarray, some: PairArrays, keys) -> Iterator[Row]:
 def run_cells(bench: Bench, record: Record) -> Iterator[tuple[Cell, list, list]]:
     """Trains and measures the settings in turn; yields each with policies and pairs."""
     for cell in cells_of(bench.config):
-        name = f"{cell.loss}, {cell.kind} {cell.beta:g}"
+        name = (
+            f"{cell.loss}, {cell.kind} {cell.beta:g}, rate {cell.rate:g}, "
+            f"kappa {cell.kappa:g}"
+        )
         if time.monotonic() - record.started > record.time_limit:
             record.skipped[name] = OVER
             continue
@@ -255,4 +274,4 @@ def run_cells(bench: Bench, record: Record) -> Iterator[tuple[Cell, list, list]]
         policies = train_cell(bench, cell, data)
         record.rows.extend(cell_rows(bench, cell, policies, data))
         yield cell, policies, data
-        record.say(f"{name}, rate {cell.rate:g}, kappa {cell.kappa:g}")
+        record.say(name)

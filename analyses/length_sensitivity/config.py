@@ -36,6 +36,8 @@ class Task:
         so one rate serves all. Chosen on seed 100, which no run uses: of 3e-4,
         1e-3, 3e-3 the one at which DPO truncates the fewest samples, mean over betas
         (10, 4 and 23 %).
+      lower_rates: rates over that one at which losses are trained too that are compared
+        at equal KL, so that their trained policies meet there.
       rate_factors: rates over that one, for the spread over settings.
       samples: from each policy, at temperature 1.
       subset: pairs in a subset by length.
@@ -57,6 +59,7 @@ class Task:
     batch: int = 16
     steps: int = 80
     rate: float = 1e-3
+    lower_rates: Sequence[float] = (0.25, 0.5)
     rate_factors: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0)
     samples: int = 128
     subset: int = 64
@@ -66,6 +69,11 @@ class Task:
     def typical(self) -> float:
         """Lbar, tokens of a typical response, with which matched strengths grow."""
         return 1 + (1 + self.longest) / 2
+
+    @property
+    def matched_rates(self) -> tuple[float, ...]:
+        """Rates, over the study's, of the policies that are compared at equal KL."""
+        return (*self.lower_rates, 1.0)
 
 
 @dataclass(frozen=True)
@@ -133,7 +141,7 @@ class Config:
     sampo_draws: int = 1000
     weight_lengths: Sequence[int] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
     paddings: Sequence[int] = (1, 2, 4, 8, 16, 32)
-    time_limit: float = 800.0
+    time_limit: float = 1100.0
     quick_compile: bool = False
     task: Task = Task()
     real: Real = Real()
@@ -156,7 +164,7 @@ class Config:
             quick_compile=True,
             task=Task(
                 layers=1, width=16, fit_updates=30, pairs=32, steps=15, samples=32,
-                kappas=(0.5,),
+                kappas=(0.5,), lower_rates=(),
             ),
             real=Real(datasets=()),
         )  # fmt: skip

@@ -4,6 +4,10 @@ Sources: abstracts of 2406.19188, 2407.15229, 2406.10957 and 2409.06411 (A), sec
 descriptions of 2403.19159 and 2405.14734 (2), released code (C), own derivations (D).
 That averaged DPO as public trainers have it is the loss of 2406.19188 or of 2407.15229
 is inferred: the abstracts don't say whether the reference is averaged.
+
+At equal sequence KL: the means over five levels inside the range where both losses have
+trained policies, of all strengths and of the rates in `Task.matched_rates`; between
+neighbouring policies the measure is linear in KL.
 """
 
 from gradlab.tables import Claim
@@ -23,7 +27,8 @@ CLAIMS = {
         Claim(
             "S2.1b",
             "after training, doubling every token changes DPO's loss by a larger share "
-            "than token-averaged cross-entropy",
+            "than token-averaged cross-entropy (which it leaves alone: the effect is a "
+            "size, and can be too small but not negative)",
             "S", 0.05, "A", matching_rule=STEPS, paper="2406.19188",
         ),
         Claim(
@@ -93,8 +98,9 @@ CLAIMS = {
         ),
         Claim(
             "S2.8",
-            "length explains more of the implicit reward, the sum of log-ratios, on "
-            "the policy's samples than on the data (effect: difference of R2)",
+            "length explains more of the implicit reward (the sum of log-ratios, their "
+            "mean where the loss averages) on the policy's samples than on the data "
+            "(effect: difference of R2)",
             "S", 0.05, "2", paper="2403.19159",
         ),
         Claim(

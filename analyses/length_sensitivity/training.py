@@ -50,6 +50,7 @@ def train(
     order: Array,
     hyper: Mapping[str, Array],
     rate: Array,
+    seeds: Array,
     *,
     loss: str,
     width: int,
@@ -64,6 +65,7 @@ def train(
       order: [S, steps, B] row numbers.
       hyper: hyperparameters, numbers.
       rate: learning rate.
+      seeds: [S] of SamPO's draws.
       loss: label, see `losses.bound`.
       width: R of the pairs.
 
@@ -73,12 +75,14 @@ def train(
     optimiser = optax.adam(rate)
     value = partial(mean_loss, model, hyper, loss=loss, width=width)
 
-    def one(params: Params, data: PairArrays, pairs: PairLogps, order: Array):
+    def one(params: Params, data: PairArrays, pairs: PairLogps, order: Array, seed):
+        draws = jax.random.fold_in(jax.random.key(34), seed)
+
         def update(carry, step):
             theta, state = carry
             rows, number = step
             some = jax.tree.map(lambda leaf: leaf[rows], (data, pairs))
-            key = jax.random.fold_in(jax.random.key(0), number)
+            key = jax.random.fold_in(draws, number)
             slope = jax.grad(value)(theta, *some, key)
             change, state = optimiser.update(slope, state)
             return (optax.apply_updates(theta, change), state), None
@@ -86,7 +90,7 @@ def train(
         steps = (order, jnp.arange(len(order)))
         return jax.lax.scan(update, (params, optimiser.init(params)), steps)[0][0]
 
-    return jax.vmap(one)(params, data, pairs, order)
+    return jax.vmap(one)(params, data, pairs, order, seeds)
 
 
 def mean_loss(

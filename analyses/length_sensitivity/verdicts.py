@@ -13,19 +13,20 @@ from analyses.length_sensitivity.ledger_of_claims import CLAIMS, KL
 from analyses.length_sensitivity.paths import (
     MATCHED,
     PLAIN,
-    Path,
-    at_equal_strength,
-    at_matched,
-    matched,
-    over_seeds,
+    Contest,
+    at_divergence,
+    at_strength,
+    over_rates,
     paths,
 )
 from gradlab.tables import claims_table, rank_correlation, select
 
 Rows = Iterator[dict[str, Any]]
+Effect = Callable[[np.ndarray], float]  # of one seed, from [levels or strengths, 2]
 EXACT = {"S2.1a", "S2.5", "S2.6", "S2.12a"}
+DPO, AVERAGED = ("dpo", PLAIN), ("averaged_dpo", MATCHED)
 SWEPT = (
-    ("dpo", PLAIN), ("averaged_dpo", MATCHED), ("ipo", PLAIN), (AVERAGED_IPO, MATCHED),
+    DPO, AVERAGED, ("ipo", PLAIN), (AVERAGED_IPO, MATCHED),
     ("simpo", MATCHED), ("simpo_summed", PLAIN), ("rdpo", PLAIN), ("sampo", PLAIN),
     ("wpo", PLAIN),
 )  # fmt: skip
@@ -85,121 +86,119 @@ def _fifth_percentile(values: np.ndarray) -> np.ndarray:
 
 
 def _paths(reader: Reader) -> Rows:
-    for loss, kind in SWEPT:
-        for kappa in reader.config.task.kappas:
-            found = paths(reader.table, loss, kind, kappa)
-            if not found:
-                continue
+    kappas = reader.config.task.kappas
+    for loss in SWEPT:
+        for kappa in kappas if loss in (DPO, AVERAGED) else kappas[:1]:
+            found = paths(reader.table, reader.config, loss, kappa)
             samples = [
-                np.stack([p.values["gen_len"], p.values["score"]], -1)
-                for p in found.values()
+                _rank(p.values["gen_len"], p.values["score"]) for p in found.values()
             ]
-            yield reader.judge(
-                "S2.3a", f"{loss}, kappa {kappa:g}", samples,
-                statistic=rank_correlation,
-            )  # fmt: skip
+            yield reader.judge("S2.3a", f"{loss[0]}, kappa {kappa:g}", samples)
 
 
-def _compare(
-    reader: Reader, kappa: float, one: tuple[str, str], two: tuple[str, str],
-    effect: Callable[[Path, Path], float],
-) -> list[float]:  # fmt: skip
-    """The effect of every seed; seeds without a shared range of KL are left out."""
-    both = over_seeds(
-        *(paths(reader.table, loss, kind, kappa) for loss, kind in (one, two))
-    )
-    found = [effect(*pair) for pair in both]
-    return [x for x in found if np.isfinite(x)]
+def _rank(one: np.ndarray, two: np.ndarray) -> float:
+    """One number a seed: to resample the few points of a path would say nothing."""
+    return float(rank_correlation(np.stack([one, two], -1)[None])[0])
 
 
-def _shorter(one: Path, two: Path) -> float:
-    return matched(one, two, "gen_len")
+def _shorter(both: np.ndarray) -> float:
+    first, second = both.mean(0)
+    return float(1 - second / first)
 
 
-def _not_higher(one: Path, two: Path) -> float:
-    gains = at_matched(one, two, "score")
-    if not len(gains):
-        return float("nan")
-    first, second = gains.mean(0)
+def _longer(both: np.ndarray) -> float:
+    return -_shorter(both)
+
+
+def _not_higher(both: np.ndarray) -> float:
+    first, second = both.mean(0)
     return float(0.02 - (second - first) / abs(first))
 
 
-def _shorter_at_strength(one: Path, two: Path) -> float:
-    return at_equal_strength(one, two, "gen_len")
+def _at_divergence(
+    reader: Reader, claim: str, setting: str, contest: Contest, metric: str,
+    effect: Effect,
+) -> dict[str, Any]:  # fmt: skip
+    """The verdict at equal KL, and how many samples were cut off at these levels."""
+    given = (reader.table, reader.config, contest)
+    samples = [effect(both) for both in at_divergence(*given, metric)]
+    cut = at_divergence(*given, "trunc_share")
+    note = ""
+    if cut:
+        one, two = np.mean([both.mean(0) for both in cut], axis=0)
+        names = (contest.one[0], contest.two[0])
+        note = f"cut off: {names[0]} {one:.0%}, {names[1]} {two:.0%}"
+    return reader.judge(claim, setting, samples, note=note) | {"matching_rule": KL}
 
 
-def _longer(one: Path, two: Path) -> float:
-    return -matched(one, two, "gen_len")
-
-
-def _longer_at_strength(one: Path, two: Path) -> float:
-    return -at_equal_strength(one, two, "gen_len")
+def _at_strength(
+    reader: Reader, claim: str, rule: str, contest: Contest, effect: Effect, **options
+) -> dict[str, Any]:
+    both = at_strength(reader.table, reader.config, contest, "gen_len")
+    samples = [effect(values) for values in both]
+    return reader.judge(claim, rule, samples, **options) | {"matching_rule": rule}
 
 
 def _averaged(reader: Reader) -> Rows:
-    dpo, averaged = ("dpo", PLAIN), ("averaged_dpo", MATCHED)
     for kappa in reader.config.task.kappas:
-        setting = f"kappa {kappa:g}"
-        for claim, effect in (("S2.3b", _shorter), ("S2.3c", _not_higher)):
-            samples = _compare(reader, kappa, dpo, averaged, effect)
-            yield reader.judge(claim, setting, samples)
+        setting, contest = f"kappa {kappa:g}", Contest(DPO, AVERAGED, kappa)
+        for claim, metric, effect in (
+            ("S2.3b", "gen_len", _shorter), ("S2.3c", "score", _not_higher),
+        ):  # fmt: skip
+            yield _at_divergence(reader, claim, setting, contest, metric, effect)
     first = reader.config.task.kappas[0]
-    rules = {
-        KL: (averaged, _shorter),
-        "equal beta": (("averaged_dpo", "avg"), _shorter_at_strength),
-        "beta matched by length": (averaged, _shorter_at_strength),
-    }
-    for rule, (other, effect) in rules.items():
-        samples = _compare(reader, first, dpo, other, effect)
-        yield reader.judge("S2.7a", rule, samples) | {"matching_rule": rule}
+    note = f"at equal sequence KL: S2.3b, kappa {first:g}"
+    for rule, other in (
+        ("equal beta", ("averaged_dpo", "avg")), ("beta matched by length", AVERAGED),
+    ):  # fmt: skip
+        contest = Contest(DPO, other, first)
+        yield _at_strength(reader, "S2.7a", rule, contest, _shorter, note=note)
     yield _stability(reader, first)
 
 
 def _stability(reader: Reader, kappa: float) -> dict[str, Any]:
     """Of the seeds that have all rates and betas of both losses."""
-    rates, betas = reader.config.task.rate_factors, reader.config.betas
-    ranges = []
-    for loss, kind in (("dpo", PLAIN), ("averaged_dpo", MATCHED)):
-        scores: dict[int, list[float]] = {}
-        for rate in rates:
-            for seed, path in paths(reader.table, loss, kind, kappa, rate).items():
-                scores.setdefault(seed, []).extend(path.values["score"][1:])
-        ranges.append({s: np.subtract(*np.quantile(v, [0.75, 0.25]))
-                       for s, v in scores.items()
-                       if len(v) == len(rates) * len(betas)})  # fmt: skip
-    plain, other = ranges
+    config = reader.config
+    rates = config.task.rate_factors
+    plain, other = (
+        {
+            seed: np.subtract(*np.quantile(values["score"], [0.75, 0.25]))
+            for seed, values in over_rates(
+                reader.table, config, loss, kappa, rates
+            ).items()
+        }
+        for loss in (DPO, AVERAGED)
+    )
     samples = [float(np.log(plain[s] / other[s])) for s in plain if s in other]
-    setting = f"{len(rates)} rates x {len(betas)} betas"
+    setting = f"{len(rates)} rates x {len(config.betas)} betas"
     return reader.judge("S2.7b", setting, samples)
 
 
 def _variants(reader: Reader) -> Rows:
-    first, dpo = reader.config.task.kappas[0], ("dpo", PLAIN)
-    simpo = ("simpo", MATCHED)
-    for rule, near, far in (
-        (KL, _shorter, _longer),
-        ("equal strength, steps and rate", _shorter_at_strength, _longer_at_strength),
+    first = reader.config.task.kappas[0]
+    rule = "equal strength, steps and rate"
+    for claim, one, two, effect in (
+        ("S2.9", DPO, ("sampo", PLAIN), _shorter),
+        ("S2.10a", ("simpo", MATCHED), ("simpo_summed", PLAIN), _longer),
     ):
-        samples = _compare(reader, first, dpo, ("sampo", PLAIN), near)
-        yield reader.judge("S2.9", rule, samples) | {"matching_rule": rule}
-        samples = _compare(reader, first, simpo, ("simpo_summed", PLAIN), far)
-        yield reader.judge("S2.10a", rule, samples) | {"matching_rule": rule}
+        contest = Contest(one, two, first)
+        yield _at_divergence(reader, claim, KL, contest, "gen_len", effect)
+        yield _at_strength(reader, claim, rule, contest, effect)
     yield reader.undecided(
         "S2.10b", "benchmarks", "not testable", "needs large models and judges"
     )
     for convention in ("both", "policy"):
-        lengths = _by_alpha(reader.table, convention)
-        yield reader.judge(
-            "S2.11", f"reference weights: {convention}", lengths,
-            statistic=rank_correlation,
-        )  # fmt: skip
+        samples = _by_alpha(reader.table, reader.config, convention)
+        yield reader.judge("S2.11", f"reference weights: {convention}", samples)
 
 
-def _by_alpha(table: pd.DataFrame, convention: str) -> list[np.ndarray]:
+def _by_alpha(table: pd.DataFrame, config: Config, convention: str) -> list[float]:
+    """Rank correlation of each seed that has all alphas."""
     rows = select(table, metric="gen_len", ref_convention=convention)
-    rows = rows.sort_values("alpha_ld")
     return [
-        part[["alpha_ld", "value"]].to_numpy(float) for _, part in rows.groupby("seed")
+        _rank(part["alpha_ld"].to_numpy(float), part["value"].to_numpy(float))
+        for _, part in rows.groupby("seed")
+        if len(part) == len(config.alphas)
     ]
 
 
@@ -207,13 +206,15 @@ def _rewards(reader: Reader) -> Rows:
     """R² on samples less R² on data, mean over the strengths of a path."""
     first = reader.config.task.kappas[0]
     keys = {"kappa": first, "rate": 1.0, "subset": "", "ref_convention": ""}
-    for loss, kind in (("dpo", PLAIN), ("averaged_dpo", MATCHED), ("ipo", PLAIN)):
+    for loss, kind in (DPO, AVERAGED, ("ipo", PLAIN)):
         policy, data = (
             reader.by_seed("r2_len", loss=loss, beta_kind=kind, part=part, **keys)
             for part in ("policy", "data")
         )
         samples = [
-            float(a.mean() - b.mean()) for a, b in zip(policy, data, strict=True)
+            float(a.mean() - b.mean())
+            for a, b in zip(policy, data, strict=True)
+            if len(a) == len(b) == len(reader.config.betas)
         ]
         yield reader.judge("S2.8", loss, samples)
 

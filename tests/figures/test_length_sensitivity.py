@@ -19,7 +19,8 @@ COLUMNS = (
 TEXT = ("kind", "loss", "side", "beta_kind", "ref_convention", "subset", "part",
         "quantity")  # fmt: skip
 NAMES = ("weights", "maps", "padding", "optimum", "masses", "correlations", "eos",
-         "frontier", "rewards", "subsets", "quartiles", "variants")  # fmt: skip
+         "frontier", "meetings", "rewards", "subsets", "quartiles",
+         "variants")  # fmt: skip
 LOSSES = ("mle", "mle(reduction=mean)", "dpo", "averaged_dpo", "lddpo", "sampo")
 SETS = ("hh_helpful", "hh_harmless", "gsm8k")
 
@@ -75,7 +76,8 @@ def _runs(put, rng):
             put("w_eos", 2 - 0.3 * quartile, **keys)
             put("eos_energy", 0.5 / (1 + quartile), **keys)
         for kappa in (0.5, 0.0):
-            for metric, value in (("gen_len", 12), ("score", 0.5), ("kl_seq", 0)):
+            for metric, value in (("gen_len", 12), ("score", 0.5), ("kl_seq", 0),
+                                  ("trunc_share", 0)):  # fmt: skip
                 put(metric, value, kind="task", loss="reference", kappa=kappa,
                     seed=seed)  # fmt: skip
         for (loss, kind), beta in itertools.product(
@@ -86,6 +88,7 @@ def _runs(put, rng):
             put("gen_len", 12 + 0.3 / beta + rng.normal(), **keys)
             put("score", 0.5 + 0.02 / beta, **keys)
             put("kl_seq", 0.2 / beta, **keys)
+            put("trunc_share", 0.3 if loss == "sampo" and beta < 0.2 else 0, **keys)
             for part in ("data", "policy"):
                 put("r2_len", rng.uniform(0, 1), part=part, **keys)
             for side, quartile in itertools.product(("chosen", "rejected"), range(4)):
@@ -137,7 +140,7 @@ def test_all_figures_are_drawn_and_clean(figures):
 def test_a_figure_without_its_rows_is_left_out(table):
     task = table[table["kind"] == "task"]
     drawn = set(draw(task[task["subset"] == ""]))
-    assert drawn == {"frontier", "rewards", "quartiles"}
+    assert drawn == {"frontier", "meetings", "rewards", "quartiles"}
     assert set(draw(table[table["kind"] == "weights"])) == {"weights", "maps"}
     with pytest.raises(GradlabError):
         draw(table.drop(columns="metric"))
@@ -149,6 +152,26 @@ def test_the_frontier_starts_at_the_reference(figures):
         assert len(line.get_xdata()) == 4
         assert line.get_xdata()[0] == 0
         assert line.get_ydata()[0] == 0.5
+
+
+def test_policies_that_are_cut_off_have_open_markers(figures):
+    for ax in figures["frontier"].axes:
+        (cut,) = [line for line in ax.lines if line.get_markerfacecolor() == "white"]
+        assert len(cut.get_xdata()) == 2
+
+
+def test_every_policy_of_a_comparison_at_equal_divergence_is_shown(figures):
+    one, sampo, simpo, *rest = figures["meetings"].axes
+    for ax in (one, sampo, simpo):
+        assert sum(len(line.get_xdata()) for line in ax.lines) == 2 * 3 * 3
+        assert ax.get_title(loc="left") == "κ = 0.5"
+    assert not rest
+
+
+def test_rewards_are_of_losses_whose_reward_is_measured(figures):
+    labels = [t.get_text() for t in figures["rewards"].axes[0].get_yticklabels()]
+    assert "dpo" in labels
+    assert not {"simpo summed", "reference summed, Lβ"} & set(labels)
 
 
 def test_fits_lie_on_the_identity_and_the_other_optimum_below(figures):

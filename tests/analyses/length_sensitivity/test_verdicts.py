@@ -8,7 +8,13 @@ import pytest
 from analyses.common.record import OVER
 from analyses.length_sensitivity.config import Config, Real, Task
 from analyses.length_sensitivity.ledger_of_claims import CLAIMS
-from analyses.length_sensitivity.paths import at_matched, matched, paths
+from analyses.length_sensitivity.paths import (
+    Contest,
+    at_divergence,
+    at_levels,
+    over_rates,
+    paths,
+)
 from analyses.length_sensitivity.rows import make_table
 from analyses.length_sensitivity.verdicts import make_claims
 
@@ -16,6 +22,8 @@ CONFIG = replace(
     Config(), draws=200, task=replace(Task(), kappas=(0.5,)), real=Real(datasets=())
 )
 FACTORS = CONFIG.task.rate_factors
+MATCHED = CONFIG.task.matched_rates
+CONTEST = Contest(("dpo", "sum"), ("averaged_dpo", "avg_matched"), 0.5)
 
 
 def made_up(*, shorter=True, stable=True, seeds=5):
@@ -37,16 +45,16 @@ def made_up(*, shorter=True, stable=True, seeds=5):
         for loss, slope in growth.items():
             slope = slope if shorter else 2.5 - slope
             for kind in kinds.get(loss, ("sum",)):
-                for rate in FACTORS if loss in ("dpo", "averaged_dpo") else (1.0,):
+                for rate in FACTORS if loss in ("dpo", "averaged_dpo") else MATCHED:
                     spread = 0.5 if (loss == "dpo") == stable else 0.01
                     for beta in CONFIG.betas:
-                        kl = 0.4 / beta
+                        kl = 0.4 / beta * rate
                         keys = {"kind": "task", "loss": loss, "beta_kind": kind,
                                 "kappa": 0.5, "beta": beta, "rate": rate,
                                 "seed": seed}  # fmt: skip
                         put("kl_seq", kl, **keys)
-                        put("gen_len", 12 + slope * kl, **keys)
-                        put("score", 0.5 + 0.05 * kl + spread * (rate - 1), **keys)
+                        put("gen_len", 12 + 5 * slope * np.sqrt(kl), **keys)
+                        put("score", 0.5 + 0.01 * kl + spread * (rate - 1), **keys)
                         put("quality", 0.5, **keys)
                         put("trunc_share", 0.0, **keys)
                         put("r2_len", 0.5 if shorter else 0.1, part="policy", **keys)
@@ -114,23 +122,72 @@ def test_what_is_not_tested_says_so(holding):
     assert verdicts(untrained, "S2.9") == {"skipped"}
 
 
-def test_a_spread_over_fewer_rates_is_none():
+@pytest.mark.parametrize(
+    ("claim", "loss", "rate"),
+    [("S2.7b", "dpo", 0.25), ("S2.3a", "averaged_dpo", 1.0), ("S2.8", "ipo", 1.0),
+     ("S2.3b", "averaged_dpo", 0.5), ("S2.9", "sampo", 0.25)],
+)  # fmt: skip
+def test_a_path_that_the_time_limit_cut_is_not_judged(claim, loss, rate):
     table = made_up()
-    slow = (table["loss"] == "dpo") & (table["rate"] == FACTORS[0])
-    found = make_claims(table[~slow], CONFIG, {"dpo, sum 0.1": OVER})
-    row = found[found["claim_id"] == "S2.7b"].iloc[0]
-    assert (row["verdict"], row["note"]) == ("skipped", OVER)
+    cut = (table["loss"] == loss) & (table["rate"] == rate) & (table["beta"] == 0.3)
+    before, found = (
+        make_claims(rows, CONFIG, {loss: OVER}) for rows in (table, table[~cut])
+    )
+    assert len(found) == len(before)
+    lost = (found["verdict"] == "skipped") & (before["verdict"] != "skipped")
+    assert claim in set(found.loc[lost, "claim_id"])
+    assert set(found.loc[lost, "note"]) == {OVER}
 
 
-def test_paths_start_at_the_reference_and_meet_at_equal_divergence():
+def test_alphas_that_are_missing_leave_the_trend_undecided():
     table = made_up()
-    one = paths(table, "dpo", "sum", 0.5)[0]
-    two = paths(table, "averaged_dpo", "avg_matched", 0.5)[0]
+    found = make_claims(table[table["alpha_ld"] != 0.25], CONFIG, {"lddpo": OVER})
+    assert verdicts(found, "S2.11") == {"skipped"}
+
+
+def test_paths_start_at_the_reference():
+    one = paths(made_up(), CONFIG, ("dpo", "sum"), 0.5)[0]
     assert np.isnan(one.beta[0])
     assert one.values["gen_len"][0] == pytest.approx(12, rel=0.02)
-    gains = at_matched(one, two, "gen_len")
-    # 12 + 2 kl against 12 + kl / 2 over the levels 8/6 ... 40/6
-    levels = np.linspace(0, 8, 7)[1:-1]
-    np.testing.assert_allclose(gains[:, 0], 12 + 2 * levels, rtol=0.02)
-    expected = 1 - (12 + levels / 2).mean() / (12 + 2 * levels).mean()
-    assert matched(one, two, "gen_len") == pytest.approx(expected, rel=0.1)
+    assert len(one.trained("gen_len")) == len(CONFIG.betas)
+
+
+def test_losses_meet_at_divergences_that_both_were_trained_to():
+    table = made_up()
+    both = at_divergence(table, CONFIG, CONTEST, "gen_len")
+    assert len(both) == 5
+    clouds = [over_rates(table, CONFIG, loss, 0.5, MATCHED)[0]
+              for loss in (CONTEST.one, CONTEST.two)]  # fmt: skip
+    costs = [values["kl_seq"] for values in clouds]
+    assert all(len(cost) == len(MATCHED) * len(CONFIG.betas) for cost in costs)
+    levels = at_levels(clouds, "kl_seq")
+    assert levels.min() > max(c.min() for c in costs) > 0.3
+    assert levels.max() < min(c.max() for c in costs)
+    # Lengths bend with KL; a straight line from the reference is 25 % too short.
+    expected = 12 + 5 * np.sqrt(levels) * [2.0, 0.5]
+    np.testing.assert_allclose(both[0], expected, rtol=0.04)
+
+
+def test_the_reference_has_no_part_in_equal_divergence():
+    table = made_up()
+    moved = table.copy()
+    moved.loc[moved["loss"] == "reference", "value"] = 99.0
+    for metric in ("gen_len", "score"):
+        one, two = (at_divergence(t, CONFIG, CONTEST, metric) for t in (table, moved))
+        np.testing.assert_array_equal(one, two)
+
+
+def test_losses_whose_divergences_do_not_meet_are_not_compared():
+    table = made_up()
+    far = (table["loss"] == "sampo") & (table["metric"] == "kl_seq")
+    table.loc[far, "value"] += 100
+    found = make_claims(table, CONFIG, {})
+    assert list(found.loc[found["claim_id"] == "S2.9", "verdict"]) == [
+        "skipped",
+        "reproduced",
+    ]
+
+
+def test_rank_correlations_of_few_points_are_resampled_by_seed_alone(holding):
+    row = holding[holding["claim_id"] == "S2.11"].iloc[0]
+    assert row["boot_low"] == row["boot_high"] == row["effect"] == 1
