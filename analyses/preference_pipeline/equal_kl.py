@@ -6,15 +6,16 @@ with the step itself, so that utility is taken as linear in the root of KL.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from analyses.common.rows import Row, row
 from analyses.preference_pipeline.cells import Cell
 
+Numbers = Sequence[float] | np.ndarray
 
-def make_path(start: float, kl: Sequence[float], utility: Sequence[float]) -> Any:
+
+def make_path(start: float, kl: Numbers, utility: Numbers) -> np.ndarray:
     """[1 + stops, 2] from the reference's utility and what the stops found."""
     return np.array([(0.0, start), *zip(kl, utility, strict=True)])
 

@@ -31,10 +31,10 @@ def _leads(reader: Reader, rule: str, one: Keys, other: Keys) -> list[float]:
     """By seed: utility of a run over that of another under a matching rule."""
     if rule == PAIR:
         paths = [_paths(reader, keys) for keys in (one, other)]
-        return [lead(a, b) for a, b in zip(*paths, strict=True)]
+        return [lead(a, b) for a, b in zip(*paths, strict=True)] if all(paths) else []
     metric = "utility" if rule == STEPS else "utility_equal_kl"
     ends = [at_end(reader, metric, **keys) for keys in (one, other)]
-    return [a - b for a, b in zip(*ends, strict=True)]
+    return [a - b for a, b in zip(*ends, strict=True)] if all(ends) else []
 
 
 def _paths(reader: Reader, keys: Keys) -> list[np.ndarray]:
@@ -42,14 +42,12 @@ def _paths(reader: Reader, keys: Keys) -> list[np.ndarray]:
     kl = reader.by_seed("kl", **keys)
     if not kl:
         return []
-    tuned = keys["part"] == "tuning"
-    starts = reader.by_seed(
-        "utility", part="tuning reference" if tuned else "reference"
-    )
+    start = "tuning reference" if keys["part"] == "tuning" else "reference"
+    starts = reader.by_seed("utility", part=start)
     worth = reader.by_seed("utility", **keys)
     return [
-        make_path(float(start[0]), own, values)
-        for start, own, values in zip(starts, kl, worth, strict=True)
+        make_path(float(first[0]), own, values)
+        for first, own, values in zip(starts, kl, worth, strict=True)
     ]
 
 
@@ -105,7 +103,7 @@ def _other_bases(reader: Reader) -> Rows:
             for delta in (0.0, *runs.plane_deltas)
         }
         cells[FREE] = {**part, "loss": base.spec}
-        for rule, delta in itertools.product(RULES, runs.plane_deltas):
+        for delta, rule in itertools.product(runs.plane_deltas, RULES):
             leads = _over_both(reader, rule, cells, delta)
             row = reader.judge("S3.3a", f"{label}, delta {delta:g}, {rule}", leads)
             yield {**row, "matching_rule": rule}
@@ -115,27 +113,24 @@ def _factorial(reader: Reader) -> Rows:
     reason = "needs the benchmarks' judges and models of their size"
     yield reader.undecided("S3.6", "two benchmarks", "not testable", reason)
     for rival, form, rule in itertools.product(("scores", "scores_ood"), LABELS, RULES):
-
-        def leads(one: tuple[str, str], other: tuple[str, str], rule: str = rule):
-            keys = [
-                {"part": "grid", "scheme": scheme, "loss": loss}
-                for scheme, loss in (one, other)
-            ]
-            return _leads(reader, rule, *keys)
-
-        both, neither = ("extremes", form), (rival, "dpo")
-        ranked, budget = ("extremes", "dpo"), (rival, form)
+        both, ranked = _selected("extremes", form), _selected("extremes", "dpo")
+        budget, neither = _selected(rival, form), _selected(rival, "dpo")
         contrasts = {
-            "over comparisons alone": leads(both, ranked),
-            "over the budget alone": leads(both, budget),
-            "over neither": leads(both, neither),
+            "over comparisons alone": _leads(reader, rule, both, ranked),
+            "over the budget alone": _leads(reader, rule, both, budget),
+            "over neither": _leads(reader, rule, both, neither),
         }
         note = ""
         if all(contrasts.values()):
             gain = np.mean(contrasts["over comparisons alone"])
-            note = f"interaction {gain - np.mean(leads(budget, neither)):+.3g}"
+            gain -= np.mean(_leads(reader, rule, budget, neither))
+            note = f"interaction {gain:+.3g}"
         row = reader.judge("S3.6a", f"{form}, {rival}, {rule}", contrasts, note=note)
         yield {**row, "matching_rule": rule}
+
+
+def _selected(scheme: str, loss: str) -> Keys:
+    return {"part": "grid", "scheme": scheme, "loss": loss}
 
 
 UTILITY_PARTS: tuple[Callable[[Reader], Rows], ...] = (

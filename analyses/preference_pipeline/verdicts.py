@@ -111,17 +111,11 @@ def _weakening(
         drops.append(at_end(reader, "drop_q95", **keys))
     by_seed = [np.array(one) for one in zip(*drops, strict=True)]
     samples = columns([np.array([0.0, *strengths])] * len(by_seed), falls(by_seed))
+    limit = _largest_threshold(reader, label, delta)
+    note = f"over {1 + len(strengths)} strengths" + (f"; {limit}" if limit else "")
     return reader.judge(
         "S3.7b", f"{label}, delta {delta:g}", samples, statistic=rank_correlation,
-        note="; ".join(
-            filter(
-                None,
-                (
-                    f"over {1 + len(strengths)} strengths",
-                    _largest_threshold(reader, label, delta),
-                ),
-            )
-        ),
+        note=note,
     )  # fmt: skip
 
 
