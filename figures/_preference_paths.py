@@ -9,7 +9,6 @@ from matplotlib.lines import Line2D
 from figures._preference_runs import FORMS, FREE, column, styles_of_runs, where
 from gradlab.plotting.pairs import unique
 from gradlab.plotting.style import DOUBLE_COLUMN, INK, new_figure
-from gradlab.plotting.trends import group_handles
 from gradlab.tables import seed_intervals, select
 
 DASHES = ((0, (1, 1)), "-", (0, (5, 1.5)))
@@ -37,7 +36,7 @@ def paths(table: pd.DataFrame) -> Figure:
         ax.set_title(base)
     axes[0].set_ylabel("utility of samples")
     axes[len(bases) // 2].set_xlabel("KL to the reference (nats)")
-    handles, _ = group_handles(("dpo", *FORMS), styles)
+    handles = [Line2D([], [], color=styles[name].color) for name in ("dpo", *FORMS)]
     handles += [
         Line2D([], [], color=INK, linestyle=dash)
         for _, dash in zip(deltas, DASHES, strict=False)
