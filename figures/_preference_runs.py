@@ -58,7 +58,10 @@ def budget(table: pd.DataFrame) -> Figure:
     """Utility against the budget, at equal steps and at equal KL."""
     fig = new_figure(DOUBLE_COLUMN, 2.7)
     axes = fig.subplots(1, 2, sharey=True)
-    panels = {"utility": "equal steps", "utility_equal_kl": "equal KL to the reference"}
+    panels = {
+        "utility": "equal steps",
+        "utility_equal_kl": "equal KL, where the first ends",
+    }
     drawn, found = {}, []
     for ax, (metric, title) in zip(axes, panels.items(), strict=True):
         rows = at_end(table, part="delta", metric=metric)

@@ -16,7 +16,8 @@ amount, delta, strength, metric, value`. The parts that are drawn, with their me
     threshold     threshold: loss, delta
     grid          utility: scheme, loss
     control       utility, duty, drop_q05, drop_q50, drop_q95: loss, delta
-    plane         the same: loss, delta, strength
+    plane         the same and kl: loss, delta, strength
+    reference     utility
 
 A figure whose part the table lacks is left out. Intervals are 95 % Student-t intervals
 over seeds, of the linear model the range over instances.
@@ -30,6 +31,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from figures._preference_paths import paths
 from figures._preference_runs import budget, grid, losses, quadratic
 from figures._preference_strengths import planes, threshold
 from gradlab.plotting import loss_styles, paper_style
@@ -67,6 +69,7 @@ def draw(table: pd.DataFrame) -> dict[str, Figure]:
         "distortions": (set(DISTORTIONS), distortions),
         "judges": ({"order bias", "ties", "cycles"}, judges),
         "budget": ({"delta"}, budget),
+        "paths": ({"plane", "reference"}, paths),
         "threshold": ({"lambda", "linear"}, threshold),
         "quadratic": ({"delta"}, quadratic),
         "losses": ({"control", "delta"}, losses),

@@ -106,7 +106,9 @@ class Runs:
 
     Attributes:
       steps: of a run.
-      stops: steps after which a policy is evaluated.
+      stops: steps after which a policy is evaluated; dense early, since a free run is
+        after a tenth of its steps as far from the reference as a budget of 0 ever gets.
+      threshold_stops: those of them where thresholds are measured.
       batch: pairs in a step.
       rate: learning rate of DPO, with and without a budget.
       beta: of DPO.
@@ -127,7 +129,8 @@ class Runs:
     """
 
     steps: int = 150
-    stops: Sequence[int] = (15, 50, 150)
+    stops: Sequence[int] = (4, 8, 15, 22, 32, 50, 150)
+    threshold_stops: Sequence[int] = (15, 50, 150)
     batch: int = 16
     rate: float = 1e-4
     beta: float = 0.1
@@ -193,8 +196,9 @@ class Config:
                 prompts=16, candidates=4, held=16,
             ),
             runs=Runs(
-                steps=8, stops=(4, 8), batch=8, deltas=(0.0, 2.0), strengths=(1.0, 4.0),
-                gammas=(1.0,), other_bases=(Base("ipo", 10.0, 2e-4),),
+                steps=8, stops=(4, 8), threshold_stops=(4, 8), batch=8,
+                deltas=(0.0, 2.0), strengths=(1.0, 4.0), gammas=(1.0,),
+                other_bases=(Base("ipo", 10.0, 2e-4),),
                 plane_deltas=(2.0,), plane_strengths=(4.0,),
                 schemes=("extremes", "random"),
             ),
@@ -213,7 +217,8 @@ class Config:
                 candidates=16, held=512,
             ),
             runs=Runs(
-                steps=1000, stops=(30, 100, 300, 1000), batch=32, rate=3e-4,
+                steps=1000, stops=(4, 8, 15, 30, 60, 100, 300, 1000),
+                threshold_stops=(30, 100, 300, 1000), batch=32, rate=3e-4,
                 plane_deltas=(0.5, 2.0, 8.0), plane_strengths=(0.0625, 0.25, 1.0, 4.0),
                 drops=("token_mean", "tokenwise"), shapes=("squared", "softplus"),
                 schemes=("extremes", "scores", "scores_ood", "champion", "random"),

@@ -1,42 +1,71 @@
-"""Utility where all runs are as far from the reference."""
+"""Utility where two runs, or all of a sweep, are as far from the reference.
+
+A path is an array [n, 2] of KL and utility: the reference at KL 0, then the policy at
+every stop of a run. Near the reference KL grows with the square of a step and utility
+with the step itself, so that utility is taken as linear in the root of KL.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from analyses.common.rows import Row, row
 from analyses.preference_pipeline.cells import Cell
 
+Numbers = Sequence[float] | np.ndarray
 
-def at_equal_kl(paths: Mapping[Any, np.ndarray], start: float) -> dict[Any, float]:
-    """Utility of each run at the least of the runs' largest KL.
+
+def make_path(start: float, kl: Numbers, utility: Numbers) -> np.ndarray:
+    """[1 + stops, 2] from the reference's utility and what the stops found."""
+    return np.array([(0.0, start), *zip(kl, utility, strict=True)])
+
+
+def utility_at(path: np.ndarray, level: float) -> float:
+    """Utility where a path first is as far as the level.
 
     Args:
-      paths: name -> [stops, 2] of KL and utility.
-      start: utility of the reference, at KL 0.
+      path: of a run.
+      level: KL to the reference, nats.
 
     Returns:
-      name -> utility, linear between stops.
+      Linear in the root of KL between stops; not a number where the path ends before.
 
     Example:
-      >>> paths = {"near": np.array([[1.0, 0.7]]), "far": np.array([[2.0, 0.9]])}
-      >>> {name: round(value, 3) for name, value in at_equal_kl(paths, 0.5).items()}
-      {'near': 0.7, 'far': 0.7}
+      >>> utility_at(np.array([[0.0, 0.5], [4.0, 0.9], [3.0, 0.8]]), 1.0)
+      0.7
     """
-    target = min(path[:, 0].max() for path in paths.values())
-    found = {}
-    for name, path in paths.items():
-        points = np.vstack([[0.0, start], path])
-        points = points[np.argsort(points[:, 0], kind="stable")]
-        found[name] = float(np.interp(target, points[:, 0], points[:, 1]))
-    return found
+    beyond = np.flatnonzero(path[:, 0] >= level)
+    if not len(beyond):
+        return np.nan
+    last = max(int(beyond[0]), 1)
+    between = path[last - 1 : last + 1]
+    return float(np.interp(np.sqrt(level), np.sqrt(between[:, 0]), between[:, 1]))
+
+
+def lesser_end(*paths: np.ndarray) -> float:
+    """The largest KL that all of them reach."""
+    return min(float(path[:, 0].max()) for path in paths)
+
+
+def lead(one: np.ndarray, other: np.ndarray) -> float:
+    """Utility of a path over another's where the nearer of the two ends.
+
+    Example:
+      >>> near = np.array([[0.0, 0.5], [1.0, 0.8]])
+      >>> far = np.array([[0.0, 0.5], [4.0, 0.9]])
+      >>> round(lead(near, far), 3)
+      0.1
+    """
+    level = lesser_end(one, other)
+    return utility_at(one, level) - utility_at(other, level)
 
 
 def equal_kl_rows(
     runs: Mapping[Cell, Sequence[Row]], start: float, step: int
 ) -> Iterator[tuple[Cell, Row]]:
     """The cells of a sweep, each with its row `utility_equal_kl`.
+
+    It is the utility where the first of all runs of the sweep ends.
 
     Args:
       runs: the rows of each cell's run.
@@ -45,10 +74,11 @@ def equal_kl_rows(
     """
     paths = {}
     for cell, rows in runs.items():
-        parts = [
+        kl, utility = (
             [one["value"] for one in rows if one["metric"] == metric]
             for metric in ("kl", "utility")
-        ]
-        paths[cell] = np.array(parts).T
-    for cell, value in at_equal_kl(paths, start).items():
-        yield cell, row("utility_equal_kl", value, step=step)
+        )
+        paths[cell] = make_path(start, kl, utility)
+    level = lesser_end(*paths.values())
+    for cell, path in paths.items():
+        yield cell, row("utility_equal_kl", utility_at(path, level), step=step)

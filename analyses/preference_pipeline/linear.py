@@ -29,6 +29,7 @@ from gradlab.types import Array, PairLogps
 FORMS: dict[str, Callable[..., Array]] = {"outside": bcr_added, "inside": bcr_inside}
 LENGTHS = (2, 3)  # tokens of the chosen and of the rejected response
 FACTORS = np.geomspace(0.25, 4, 121)  # lambda over its predicted threshold
+BEYOND = FACTORS[-1] * FACTORS[1] / FACTORS[0]  # stands for: held by no factor
 SHOWN = slice(None, None, 6)
 DELTA = 2.0  # nats
 FIRST_STEP = 0.001  # of the chosen side by its own score alone, nats
@@ -142,7 +143,7 @@ def linear_rows(config: Config, seed: int) -> Iterator[Row]:
         peak, _ = peak_drop(form, name, *map(jnp.asarray, (kappa, rejected, lam)))
         for number, own in enumerate(np.asarray(peak).reshape(len(pairs), -1)):
             held = own <= DELTA + HOLD
-            found = FACTORS[held.argmax()] if held.any() else np.nan
+            found = FACTORS[held.argmax()] if held.any() else BEYOND
             yield row("transition", found, step=number, **keys)
             yield row("kappa", pairs[number].kappa, step=number, **keys)
             for factor, value in zip(FACTORS[SHOWN], own[SHOWN], strict=True):

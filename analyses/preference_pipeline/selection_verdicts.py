@@ -27,17 +27,30 @@ def _gains(reader: Reader, one: Mapping, other: Mapping, metric: str, **keys):
 
 
 def _distorted(reader: Reader) -> Rows:
-    compared, parts = {"scheme": "max and min"}, (*DISTORTIONS, "shared length")
+    parts = (*DISTORTIONS, "shared length")
     for name, strength, tail in itertools.product(parts, STRENGTHS, TAILS):
-        scored = {"scheme": f"scores x 1, tail {tail}"}
-        keys = {"part": name, "amount": strength}
         setting = f"{name}, strength {strength:g}, scores' tail {tail}"
-        regret = _gains(reader, scored, compared, "regret", **keys)
-        yield reader.judge("S3.1a", setting, regret)
-        wrong = _gains(reader, scored, compared, "mislabel", **keys)
-        yield reader.judge("S3.1b", setting, wrong)
-        matched = reader.by_seed("matched_regret_gain", **keys, **scored)
-        yield reader.judge("S3.1c", setting, [float(x[0]) for x in matched])
+        lost, plain = (_losses(reader, name, x, tail) for x in (strength, 0.0))
+        for claim, samples in lost.items():
+            # Noise that scores alone see is no distortion: what is there without one
+            # is said, and the increase is judged beside the whole.
+            alone = plain[claim]
+            note = f"without distortion {np.mean(alone):+.3g}" if alone else ""
+            yield reader.judge(claim, setting, samples, note=note)
+            increase = [a - b for a, b in zip(samples, alone, strict=True)]
+            yield reader.judge(claim, f"{setting}, increase", increase)
+
+
+def _losses(reader: Reader, name: str, strength: float, tail: str):
+    """What scores lose to comparisons under a distortion, by claim and seed."""
+    scored, compared = f"scores x 1, tail {tail}", {"scheme": "max and min"}
+    keys = {"part": name, "amount": strength}
+    whole = {
+        claim: _gains(reader, {"scheme": scored}, compared, metric, **keys)
+        for claim, metric in (("S3.1a", "regret"), ("S3.1b", "mislabel"))
+    }
+    matched = reader.by_seed("matched_regret_gain", **keys, scheme=scored)
+    return whole | {"S3.1c": [float(x[0]) for x in matched]}
 
 
 def _matched(reader: Reader) -> Rows:

@@ -61,8 +61,10 @@ def run(config: Config) -> StudyResult:
 
 
 def _tuning_rows(config: Config, seed: int) -> Iterator[Row]:
-    """The sweep of budgets on a seed of its own."""
+    """The sweep of budgets on a seed of its own, and what it starts from."""
     scene = make_scene(config.task, seed)
+    worth = scene.held_utilities.mean()
+    yield row("utility", worth, part="tuning reference", seed=seed)
     for found in _runs(config, scene, list(delta_cells(config.runs))):
         if found["part"] == "delta":
             yield {**found, "part": "tuning"}
@@ -92,19 +94,23 @@ def _runs(config: Config, scene: Scene, cells: Sequence[Cell]) -> Iterator[Row]:
                 found[same] = train_cell(scene, pairs, cell, runs)
             yield from (_named(cell, one, scene) for one in found[same].rows)
             if cell.part == "plane" and cell.delta == FREE:
-                policies, base = found[same].policies, others.get(cell.base)
+                reached, base = found[same].policies, others.get(cell.base)
+                policies = {step: reached[step] for step in runs.threshold_stops}
                 for one in threshold_rows(scene, pairs, policies, base, runs):
                     yield {**one, "part": "threshold", "seed": scene.seed}
     start = float(scene.held_utilities.mean())
-    for own in _budget_sweeps(cells, runs):
+    for own in _sweeps(cells, runs):
         sweep = {cell: found[replace(cell, part="")].rows for cell in own}
         for cell, one in equal_kl_rows(sweep, start, runs.steps):
             yield _named(cell, one, scene)
 
 
-def _budget_sweeps(cells: Sequence[Cell], runs: Runs) -> Iterator[list[Cell]]:
-    """The cells of each base that differ in budget and form alone."""
+def _sweeps(cells: Sequence[Cell], runs: Runs) -> Iterator[list[Cell]]:
+    """What is matched in KL: a base's budgets in both forms; selections and losses."""
     yield [cell for cell in cells if cell.part == "delta"]
+    grid = [cell for cell in cells if cell.part == "grid"]
+    if grid:
+        yield grid
     for base in runs.other_bases:
         own = [cell for cell in cells if (cell.part, cell.base) == ("plane", base.spec)]
         own = [cell for cell in own if cell.strength in (0.0, runs.strength)]

@@ -8,88 +8,27 @@ import numpy as np
 import pandas as pd
 
 from analyses.common.reading import Reader, columns, falls
-from analyses.preference_pipeline.cells import FORMS, FREE, form_on
+from analyses.preference_pipeline.cells import FORMS, form_on
 from analyses.preference_pipeline.config import Base, Config
-from analyses.preference_pipeline.ledger_of_claims import CLAIMS, STEPS
+from analyses.preference_pipeline.ledger_of_claims import CLAIMS
 from analyses.preference_pipeline.linear import BASES
 from analyses.preference_pipeline.selection_verdicts import SELECTION_PARTS
+from analyses.preference_pipeline.utility_verdicts import (
+    LABELS,
+    UTILITY_PARTS,
+    at_end,
+    sweep,
+)
 from gradlab.tables import claims_table, rank_correlation
 
 Rows = Iterator[dict[str, Any]]
-LABELS = tuple(FORMS.values())
-RULES = {STEPS: "utility", "equal sequence KL": "utility_equal_kl"}
-
-
-def _last(reader: Reader, metric: str, **keys: Any) -> list[float]:
-    """By seed, at the end of the run."""
-    found = reader.by_seed(metric, step=reader.config.runs.steps, **keys)
-    return [float(values[0]) for values in found]
-
-
-def _sweep(reader: Reader, form: str, part: str = "delta") -> dict[float, dict]:
-    """Budget -> what selects its rows: no budget, which is DPO, comes last."""
-    keys = {"part": part}
-    found = {
-        delta: {**keys, "loss": form, "delta": delta}
-        for delta in reader.config.runs.deltas
-    }
-    return found | {FREE: {**keys, "loss": "dpo"}}
-
-
-def _utilities(reader: Reader, form: str, rule: str, part: str) -> dict[float, list]:
-    """Budget -> utility by seed under a matching rule."""
-    rows = _sweep(reader, form, part)
-    return {delta: _last(reader, RULES[rule], **keys) for delta, keys in rows.items()}
-
-
-def _interior_optimum(reader: Reader) -> Rows:
-    for form, rule in itertools.product(LABELS, RULES):
-        tuned = _utilities(reader, form, rule, "tuning")
-        means = {delta: np.mean(found) for delta, found in tuned.items() if found}
-        inner = {d: v for d, v in means.items() if 0 < d < FREE}
-        best = max(inner, key=inner.__getitem__) if inner else reader.config.runs.delta
-        note = f"delta* = {best:g} nats"
-        if means:
-            top = max(means, key=means.__getitem__)
-            note += f"; best of all there: {'no budget' if top == FREE else f'{top:g}'}"
-        found = _utilities(reader, form, rule, "delta")
-        setting = f"{form}, {rule}"
-        row = reader.judge("S3.3", setting, _over_both(found, best), note=note)
-        yield {**row, "matching_rule": rule}
-
-
-def _over_both(found: Mapping[float, list], best: float) -> dict[str, list]:
-    """What a budget has over none at all for the chosen side, and over no limit."""
-    return {
-        name: [a - b for a, b in zip(found[best], found[other], strict=True)]
-        for name, other in (("over 0", 0.0), ("over no budget", FREE))
-    }
-
-
-def _other_bases(reader: Reader) -> Rows:
-    """Budgets that no seed chose, on the bases besides DPO."""
-    runs = reader.config.runs
-    for base, form, rule in itertools.product(runs.other_bases, FORMS, RULES):
-        label = form_on(form, base)
-        found = {
-            delta: _last(
-                reader, RULES[rule], part="plane", loss=label, delta=delta,
-                strength=runs.strength,
-            )
-            for delta in (0.0, *runs.plane_deltas)
-        }  # fmt: skip
-        found[FREE] = _last(reader, RULES[rule], part="plane", loss=base.spec)
-        for delta in runs.plane_deltas:
-            setting = f"{label}, delta {delta:g}, {rule}"
-            row = reader.judge("S3.3a", setting, _over_both(found, delta))
-            yield {**row, "matching_rule": rule}
 
 
 def _likelihood_term(reader: Reader) -> Rows:
     limit = _largest_threshold(reader, "mle", 0.0)
     for share in reader.config.runs.gammas:
         loss = f"dpo + {share * reader.config.runs.beta / 2:g}*mle"
-        fallen = _last(reader, "fallen", loss=loss, part="control")
+        fallen = at_end(reader, "fallen", loss=loss, part="control")
         note = f"gamma is {share:g} of DPO's own weight; {limit}"
         yield reader.judge("S3.4", loss, [0.01 - x for x in fallen], note=note)
 
@@ -107,7 +46,7 @@ def _compliance(reader: Reader) -> Rows:
     runs = reader.config.runs
     for base, form in itertools.product((None, *runs.other_bases), FORMS):
         part, label = ("plane" if base else "delta"), form_on(form, base)
-        free = _last(reader, "drop_q95", loss=_alone(base), part=part)
+        free = at_end(reader, "drop_q95", loss=_alone(base), part=part)
         for delta in runs.plane_deltas if base else filter(None, runs.deltas):
             setting, limit = f"{label}, delta {delta:g}", 1.1 * delta
             if free and np.mean(free) <= limit:
@@ -115,7 +54,7 @@ def _compliance(reader: Reader) -> Rows:
                 reason = f"{name} itself stays within it: {np.mean(free):.3g} nats"
                 yield reader.undecided("S3.5", setting, "not testable", reason)
                 continue
-            own = _last(
+            own = at_end(
                 reader, "drop_q95", loss=label, part=part, delta=delta,
                 strength=runs.strength,
             )  # fmt: skip
@@ -133,39 +72,16 @@ def _alone(base: Base | None) -> str:
     return base.spec if base else "dpo"
 
 
-def _factorial(reader: Reader) -> Rows:
-    reason = "needs the benchmarks' judges and models of their size"
-    yield reader.undecided("S3.6", "two benchmarks", "not testable", reason)
-    for rival, form in itertools.product(("scores", "scores_ood"), LABELS):
-        cells = {
-            (scheme, loss): _last(
-                reader, "utility", part="grid", scheme=scheme, loss=loss
-            )
-            for scheme in ("extremes", rival)
-            for loss in (form, "dpo")
-        }
-        both, ranked, budget, neither = (
-            np.array(cells[key])
-            for key in (
-                ("extremes", form), ("extremes", "dpo"), (rival, form), (rival, "dpo"),
-            )
-        )  # fmt: skip
-        contrasts = {
-            "over comparisons alone": list(both - ranked) if len(both) else [],
-            "over the budget alone": list(both - budget) if len(budget) else [],
-            "over neither": list(both - neither) if len(neither) else [],
-        }
-        note = ""
-        if all(map(len, contrasts.values())):
-            note = f"interaction {np.mean(both - ranked - budget + neither):+.3g}"
-        yield reader.judge("S3.6a", f"{form}, {rival}", contrasts, note=note)
-
-
 def _linear(reader: Reader) -> Rows:
     for name, form in itertools.product(BASES, ("outside", "inside")):
         setting = f"{form} form" + (f" on {name}" if name != "dpo" else "")
         found = reader.by_seed("transition", part="linear", scheme=name, loss=form)
-        yield reader.judge("S3.7a", setting, [np.log(x) for x in found])
+        yield reader.judge("S3.7a", setting, [_worst(np.log(x)) for x in found])
+
+
+def _worst(errors: np.ndarray) -> float:
+    """The one farthest from 0, with its sign."""
+    return float(errors[np.abs(errors).argmax()])
 
 
 def _strengths(reader: Reader) -> Rows:
@@ -189,15 +105,17 @@ def _weakening(
     """Whether the fall sinks as lambda grows from 0, which is the base."""
     label = form_on(form, base)
     alone = "plane" if base else "delta"
-    drops = [_last(reader, "drop_q95", part=alone, loss=_alone(base))]
+    drops = [at_end(reader, "drop_q95", part=alone, loss=_alone(base))]
     for strength in strengths:
         keys = {"part": part, "loss": label, "delta": delta, "strength": strength}
-        drops.append(_last(reader, "drop_q95", **keys))
+        drops.append(at_end(reader, "drop_q95", **keys))
     by_seed = [np.array(one) for one in zip(*drops, strict=True)]
     samples = columns([np.array([0.0, *strengths])] * len(by_seed), falls(by_seed))
+    limit = _largest_threshold(reader, label, delta)
+    note = f"over {1 + len(strengths)} strengths" + (f"; {limit}" if limit else "")
     return reader.judge(
         "S3.7b", f"{label}, delta {delta:g}", samples, statistic=rank_correlation,
-        note=_largest_threshold(reader, label, delta),
+        note=note,
     )  # fmt: skip
 
 
@@ -224,11 +142,11 @@ def quadratic(points: np.ndarray) -> tuple[float, bool, float]:
 
 def _quadratic(reader: Reader) -> Rows:
     for setting, forms in (*((f, (f,)) for f in LABELS), ("both forms", LABELS)):
-        cells = [keys for form in forms for keys in _sweep(reader, form).values()]
+        cells = [keys for form in forms for keys in sweep(reader, form).values()]
         # Both forms have the run without a budget in common.
         cells = [dict(keys) for keys in dict.fromkeys(tuple(k.items()) for k in cells)]
-        drift = [falls(_arrays(_last(reader, "drop_mean", **keys))) for keys in cells]
-        wins = [_arrays(_last(reader, "win_rate", **keys)) for keys in cells]
+        drift = [falls(_arrays(at_end(reader, "drop_mean", **keys))) for keys in cells]
+        wins = [_arrays(at_end(reader, "win_rate", **keys)) for keys in cells]
         seeds = min(map(len, [*drift, *wins]))
         fits = [
             quadratic(
@@ -251,8 +169,8 @@ def _arrays(values: list[float]) -> list[np.ndarray]:
 
 
 PARTS: tuple[Callable[[Reader], Rows], ...] = (
-    *SELECTION_PARTS, _interior_optimum, _other_bases, _likelihood_term, _compliance,
-    _factorial, _linear, _strengths, _quadratic,
+    *SELECTION_PARTS, *UTILITY_PARTS, _likelihood_term, _compliance, _linear,
+    _strengths, _quadratic,
 )  # fmt: skip
 
 

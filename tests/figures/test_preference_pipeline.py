@@ -18,6 +18,7 @@ NEEDS = {
     "calls": "matched", "pairs": "matched", "distortions": "drift",
     "judges": "ties", "budget": "delta", "threshold": "lambda", "quadratic": "delta",
     "losses": "control", "grid": "grid", "planes": "plane",
+    "paths": "reference",
 }  # fmt: skip
 
 
@@ -73,6 +74,17 @@ def test_the_budget_panel_shows_the_means(figures, table):
             len(line.get_ydata()) == len(own) and np.allclose(line.get_ydata(), own)
             for line in ax.lines
         ), form
+
+
+def test_paths_lead_from_the_reference_to_the_means(figures, table):
+    rows = table[(table["part"] == "plane") & (table["delta"] == np.inf)]
+    reference = table[(table["part"] == "reference") & (table["metric"] == "utility")]
+    for ax, base in zip(figures["paths"].axes, ("dpo", "simpo", "ipo"), strict=True):
+        means = rows[rows["loss"] == base].groupby("metric")["value"].mean()
+        line = ax.lines[-1]
+        np.testing.assert_allclose(line.get_xdata(), [0.0, means["kl"]])
+        expected = [reference["value"].mean(), means["utility"]]
+        np.testing.assert_allclose(line.get_ydata(), expected)
 
 
 def test_the_planes_show_every_base_in_both_forms(figures, table):

@@ -16,7 +16,7 @@ from analyses.preference_pipeline.cells import (
 )
 from analyses.preference_pipeline.config import Config
 from analyses.preference_pipeline.judges import DISTORTIONS, TAILS
-from analyses.preference_pipeline.linear import BASES, FORMS
+from analyses.preference_pipeline.linear import BASES, BEYOND, FORMS
 from analyses.preference_pipeline.rows import make_table
 
 SCHEMES = {
@@ -39,6 +39,7 @@ def made_up_table(config: Config, *, holds: bool = True) -> pd.DataFrame:
         for one in part(config, seed, 1.0 if holds else -1.0)
     ]
     for seed in config.tuning_seeds:
+        rows.append(row("utility", 0.5, part="tuning reference", seed=seed))
         rows += [
             {**one, "part": "tuning"}
             for one in _runs(config, seed, 1.0 if holds else -1.0)
@@ -108,7 +109,7 @@ def _linear(config: Config, seed: int, sign: float) -> Iterator[Row]:
     for name, form, number in itertools.product(BASES, FORMS, range(2)):
         keys = {"part": "linear", "scheme": name, "loss": form}
         keys |= {"seed": seed, "step": number}
-        yield row("transition", 1.0 if sign > 0 else 1e12, **keys)
+        yield row("transition", 1.0 if sign > 0 else BEYOND, **keys)
         for factor in np.geomspace(0.25, 4, 9):
             peak = 2.0 if factor >= 1 else 2 / factor**2
             yield row("peak_drop", peak, delta=2.0, strength=factor, **keys)
@@ -116,12 +117,11 @@ def _linear(config: Config, seed: int, sign: float) -> Iterator[Row]:
 
 def _runs(config: Config, seed: int, sign: float) -> Iterator[Row]:
     runs = config.runs
-    for part in ("reference", "tuning reference"):
-        yield row("utility", 0.5, part=part, seed=seed)
+    yield row("utility", 0.5, part="reference", seed=seed)
     limits = itertools.product(FORMS, (None, *runs.other_bases), runs.plane_deltas)
     losses = [(form_on(form, base), delta) for form, base, delta in limits]
     for loss, delta in (*losses, ("mle", 0.0)):
-        for step, value in zip(runs.stops, (0.1, 0.2, 0.0), strict=True):
+        for step, value in zip(runs.threshold_stops, (0.1, 0.2, 0.0), strict=True):
             keys = {"part": "threshold", "loss": loss, "delta": delta, "step": step}
             yield row("threshold", value, seed=seed, **keys)
     for scheme in runs.schemes:
@@ -151,6 +151,7 @@ def _run(cell: Cell, seed: int, sign: float) -> dict[str, float]:
     return {
         "utility": worth,
         "utility_equal_kl": worth - 0.05,
+        "kl": 1.0,
         "win_rate": worth,
         "duty": 0.1 * (cell.delta != FREE),
         "drop_mean": fall / 2,

@@ -16,7 +16,12 @@ from analyses.preference_pipeline.cells import (
     sweep_cells,
 )
 from analyses.preference_pipeline.config import Config, Runs
-from analyses.preference_pipeline.equal_kl import at_equal_kl
+from analyses.preference_pipeline.equal_kl import (
+    equal_kl_rows,
+    lead,
+    make_path,
+    utility_at,
+)
 from gradlab.gradients import token_weights
 from gradlab.losses import random_pairs, resolve
 
@@ -100,10 +105,37 @@ def test_both_forms_are_on_every_base():
     assert points == {(0.0, 4.0), *itertools.product((2.0, 8.0), (0.25, 4.0))}
 
 
-def test_utility_is_read_where_the_shortest_path_ends():
-    paths = {
-        "short": np.array([[1.0, 0.6], [2.0, 0.7]]),
-        "long": np.array([[4.0, 0.9], [8.0, 0.8]]),
+def path(*points: tuple[float, float]) -> np.ndarray:
+    kl, utility = zip(*points, strict=True)
+    return make_path(0.5, kl, utility)
+
+
+def test_utility_is_linear_in_the_root_of_kl_up_to_the_first_crossing():
+    """A policy that moves along a line: KL its square, utility the line itself."""
+    steps = np.array([0.2, 1.0, 1.5])
+    line = path(*zip(steps**2, 0.5 + 0.2 * steps, strict=True))
+    for step in (0.1, 0.6, 1.3):
+        assert utility_at(line, step**2) == pytest.approx(0.5 + 0.2 * step)
+    back = path((4.0, 0.9), (1.0, 0.2), (9.0, 0.1))
+    assert utility_at(back, 1.0) == pytest.approx(0.7)
+    assert np.isnan(utility_at(back, 9.1))
+
+
+def test_two_runs_are_compared_where_the_nearer_ends():
+    near, far = path((0.25, 0.6), (1.0, 0.7)), path((4.0, 0.9), (9.0, 0.8))
+    assert lead(near, far) == pytest.approx(0.0)
+    assert lead(far, path((5.0, 1.0))) == pytest.approx(0.9 - 0.1 * (5**0.5 - 2) - 1.0)
+
+
+def test_a_sweep_is_compared_where_the_first_of_all_ends():
+    cells = list(delta_cells(RUNS))[:2]
+    runs = {
+        cell: [
+            {"metric": metric, "value": value}
+            for metric, value in (("kl", end), ("utility", utility))
+        ]
+        for cell, end, utility in zip(cells, (1.0, 4.0), (0.7, 0.9), strict=True)
     }
-    found = at_equal_kl(paths, 0.5)
-    assert found == pytest.approx({"short": 0.7, "long": 0.7})
+    rows = {cell: found for cell, found in equal_kl_rows(runs, 0.5, 150)}
+    assert [found["value"] for found in rows.values()] == pytest.approx([0.7, 0.7])
+    assert {found["step"] for found in rows.values()} == {150}

@@ -5,12 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from analyses.preference_pipeline import CLAIMS, Config, linear
 from analyses.preference_pipeline.linear import (
     BASES,
+    BEYOND,
     DELTA,
     LENGTHS,
     Pair,
     draw_pair,
+    linear_rows,
     peak_drop,
 )
 from gradlab.gradients import token_weights
@@ -83,3 +86,15 @@ def test_a_drawn_pair_falls_and_obeys_cauchy_and_schwarz():
             pair = draw_pair(rng, base)
             assert base.ratio * pair.kappa > 1
             assert pair.kappa**2 <= pair.rejected
+
+
+def test_what_no_factor_holds_lies_outside_the_margin(monkeypatch):
+    """So that the claim can fail, at either end of the factors."""
+    for drop, expected in ((2 * DELTA, BEYOND), (DELTA, 0.25)):
+        monkeypatch.setattr(
+            linear, "peak_drop", lambda *a, drop=drop: (drop + 0 * a[-1], None)
+        )
+        rows = list(linear_rows(Config.smoke(), 0))
+        found = {one["value"] for one in rows if one["metric"] == "transition"}
+        assert found == {expected}
+        assert abs(np.log(expected)) > CLAIMS["S3.7a"].e

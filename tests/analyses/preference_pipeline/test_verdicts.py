@@ -7,6 +7,7 @@ import pytest
 
 from analyses.preference_pipeline.config import Config
 from analyses.preference_pipeline.ledger_of_claims import CLAIMS
+from analyses.preference_pipeline.utility_verdicts import LOW, PAIR, RULES
 from analyses.preference_pipeline.verdicts import make_claims, quadratic
 from tests.analyses.preference_pipeline.made_up import made_up_table
 
@@ -93,12 +94,45 @@ def test_every_base_is_judged_in_both_forms(holding):
 def test_delta_star_comes_from_the_tuning_seeds(holding):
     """There utility is best at a fall of 2; lambda lets .06 nats through."""
     notes = holding[holding["claim_id"] == "S3.3"]["note"]
-    assert notes.str.startswith("delta* = 2 nats; best of all there: 2").all()
+    assert notes.str.startswith("delta* = 2 nats; its weaker lead there +0.0").all()
+
+
+@pytest.mark.parametrize("claim", ["S3.3", "S3.3a", "S3.6a"])
+def test_rankings_are_judged_under_every_matching_rule(holding, claim):
+    rows = holding[holding["claim_id"] == claim]
+    counts = rows["matching_rule"].value_counts()
+    assert set(counts.index) == set(RULES)
+    assert counts.nunique() == 1
+
+
+def test_two_ends_are_read_off_the_paths(holding):
+    """A run that went twice as far for its utility had less of it on the way."""
+    table = made_up_table(CONFIG)
+    free = (table["loss"] == "dpo") & (table["part"] == "delta")
+    table.loc[free & (table["metric"] == "kl"), "value"] = 4.0
+    table.loc[free & (table["metric"] == "utility"), "value"] = 0.9
+    claims = make_claims(table, CONFIG, {})
+    found = claims[claims["claim_id"] == "S3.3"].set_index("setting")
+    # Free, .7 where the budget of two nats ends; at 0 nothing changed.
+    for form in ("bcr_added", "bcr_inside"):
+        note = str(found.loc[f"{form}, {PAIR}", "note"])
+        assert "over no budget: 0.1" in note
+        assert "over no budget: 0.1" not in str(found.loc[f"{form}, {LOW}", "note"])
+
+
+def test_the_increase_is_over_no_distortion(holding):
+    """Made up: .4 strength - .1 for regret, so that .1 too little is there before."""
+    rows = holding[holding["claim_id"] == "S3.1a"].set_index("setting")
+    setting = "drift, strength 0.5, scores' tail up"
+    assert rows.loc[setting, "effect"] == pytest.approx(0.1, abs=1e-3)
+    assert rows.loc[setting, "note"] == "without distortion -0.1"
+    assert rows.loc[f"{setting}, increase", "effect"] == pytest.approx(0.2)
 
 
 def test_the_threshold_is_that_of_the_worst_step(holding):
     notes = holding[holding["claim_id"] == "S3.7b"]["note"]
-    assert set(notes) == {"first-order threshold 0.2 to 0.2 of the unit"}
+    threshold = "first-order threshold 0.2 to 0.2 of the unit"
+    assert set(notes) == {f"over {count} strengths; {threshold}" for count in (3, 7)}
 
 
 def test_scores_are_read_at_as_many_calls(holding):
