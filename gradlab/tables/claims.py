@@ -127,14 +127,9 @@ def judge(
         for name, part in contrasts.items()
     }
     verdict = _decide(claim, list(found.values()), one_model)
-    # The weakest contrast stands for all, each of which must hold.
-    name, shown = min(found.items(), key=lambda item: _strength(item[1]))
+    name, role = _telling(claim, found, verdict)
+    shown = found[name]
     if len(found) > 1:
-        role = "weakest"
-        if verdict.startswith("contradicted"):  # one is enough for that
-            against = {k: x for k, x in found.items() if _falls(claim, x)}
-            name, shown = min(against.items(), key=lambda item: _ends(item[1])[1])
-            role = "against it"
         parts = "; ".join(f"{key}: {x.effect:.3g}" for key, x in found.items())
         note = "; ".join(filter(None, (note, f"{role}: {name}", parts)))
     low, high = boot or (shown.boot_low, shown.boot_high)
@@ -208,6 +203,21 @@ def _holds(claim: Claim, found: Estimate) -> bool:
 def _falls(claim: Claim, found: Estimate) -> bool:
     clear = -found.effect >= claim.e and found.sign_agreement >= SAME_SIGN
     return _ends(found)[1] < 0 and (clear or claim.type != "H")
+
+
+def _telling(
+    claim: Claim, found: Mapping[str, Estimate], verdict: str
+) -> tuple[str, str]:
+    """The contrast to be seen, and its role: one that contradicts, or the weakest.
+
+    Each contrast must hold, so that the weakest stands for all; to contradict one is
+    enough, and it need not be the weakest.
+    """
+    weakest = min(found, key=lambda name: _strength(found[name]))
+    against = [name for name, x in found.items() if _falls(claim, x)]
+    if not verdict.startswith("contradicted") or weakest in against or not against:
+        return weakest, "weakest"
+    return min(against, key=lambda name: _strength(found[name])), "against it"
 
 
 def _strength(found: Estimate) -> float:
