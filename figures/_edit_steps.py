@@ -61,7 +61,7 @@ def wrong_way(table: pd.DataFrame) -> Figure:
         "rank of p(token | rejected) less p(token | chosen), the sign argument's score",
         fontsize=8,
     )
-    fig.supylabel("rank of the drift in its pair's step of DPO", fontsize=8)
+    fig.supylabel("rank of drift in its pair's step", fontsize=8)
     return fig
 
 
