@@ -145,8 +145,8 @@ def own_drifts(
         moved = jax.tree.map(jnp.add, params, step)
         return predicted[:, 0], (logps_of(moved) - before)[:, 0]
 
-    found = jax.lax.map(of_pair, items)
-    return tuple(jnp.swapaxes(part, 0, 1) for part in found)
+    predicted, realised = jax.lax.map(of_pair, items)
+    return jnp.swapaxes(predicted, 0, 1), jnp.swapaxes(realised, 0, 1)
 
 
 def step_rows(

@@ -54,7 +54,7 @@ class Table(Reader):
     def seeds(self, metric: str, **keys: Any) -> pd.Series:
         """The one value per seed that has those keys; seeds are the index."""
         rows = select(self.table, metric=metric, **keys)
-        return rows.set_index("seed")["value"]
+        return pd.Series(rows["value"].to_numpy(), index=rows["seed"].to_numpy())
 
     def gains(self, loss: str) -> pd.Series:
         """Exact answers after the run less those before, by seed."""
@@ -68,7 +68,7 @@ class Table(Reader):
         """As the reader does; where seeds don't differ, p is that of the signs."""
         row = super().judge(claim, setting, samples, **options)
         plain = not isinstance(samples, Mapping) and CLAIMS[claim].type in "SO"
-        if plain and len(samples) > 1 and np.ptp(samples) == 0:
+        if plain and len(samples) > 1 and np.ptp(np.asarray(samples)) == 0:
             note = "the same in every seed: no spread to test, p by signs alone"
             note = "; ".join(filter(None, (row["note"], note)))
             row |= {"p": 2.0 ** (1 - len(samples)), "note": note}
