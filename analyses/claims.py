@@ -69,10 +69,11 @@ def _claim_lines(claim: Claim, rows: pd.DataFrame) -> list[str]:
     seen = SEEN[claim.source_tag]
     source = f"arXiv {claim.paper}, {seen}" if claim.paper else seen
     held = int(rows["verdict"].str.startswith("reproduced").sum())
+    measured = sum(x not in ("skipped", "not testable") for x in rows["verdict"])
     lines = [
         f"**{claim.id}** {claim.statement}",
         f"({source}; type {claim.type}, e = {claim.e:g}): "
-        f"{held} of {len(rows)} settings.",
+        f"{held} of {measured} measured settings.",
         "",
         "| setting | verdict | effect | |",
         "|---|---|---|---|",

@@ -39,7 +39,7 @@ def _wide_tokens(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def wrong_way(table: pd.DataFrame) -> Figure:
-    """Score of the sign argument against the drift that DPO's step brings, by token."""
+    """Score of the sign argument against the drift in the pair's own step of DPO."""
     tokens = _wide_tokens(table)
     kinds = [k for k in NAMES if len(select(tokens, kind=k)) >= 4 * BINS]
     columns = min(len(kinds), 3)
@@ -61,7 +61,7 @@ def wrong_way(table: pd.DataFrame) -> Figure:
         "rank of p(token | rejected) less p(token | chosen), the sign argument's score",
         fontsize=8,
     )
-    fig.supylabel("rank of the drift in a step of DPO", fontsize=8)
+    fig.supylabel("rank of drift in its pair's step", fontsize=8)
     return fig
 
 

@@ -1,5 +1,6 @@
 """What is run: one loss on pairs of one edit, at one rate, from one start."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -63,6 +64,14 @@ def first_edit(config: Config, kind: str) -> Edit:
     return Edit(1, place=config.place) if kind == "text" else WRONG_RESULT
 
 
+def edits_of(config: Config, kind: str) -> list[Edit]:
+    """The edits of a kind, from the smallest to the whole response."""
+    sizes = sorted(runs_of(config, kind).edits, key=lambda size: size or math.inf)
+    # The whole response can only be edited from its first token on.
+    found = [Edit(size, place=config.place if size else 0.0) for size in sizes]
+    return list(dict.fromkeys((first_edit(config, kind), *found)))
+
+
 def cells_of(config: Config, kind: str) -> dict[str, list[Cell]]:
     """Part -> its cells, the main grid first; no cell occurs twice."""
     runs, first = runs_of(config, kind), first_edit(config, kind)
@@ -95,9 +104,7 @@ def _main(config: Config, kind: str, runs: Runs, first: Edit) -> list[Cell]:
     every = (*config.losses, *config.extra_losses, config.control)
     some = [loss for loss in FOUR if loss in config.losses]
     found = [Cell(kind, loss, first, runs.rate, detailed=True) for loss in every]
-    for tokens in runs.edits:
-        # The whole response can only be edited from its first token on.
-        edit = Edit(tokens, place=config.place if tokens else 0.0)
+    for edit in edits_of(config, kind):
         losses = every if kind == "text" else (*some, *config.extra_losses)
         found += [
             Cell(kind, loss, edit, runs.rate, detailed=edit == first) for loss in losses
@@ -133,6 +140,9 @@ def _sweep(config: Config, kind: str, runs: Runs, first: Edit) -> list[Cell]:
     swept = four if kind == "text" else two
     found = [
         Cell(kind, loss, first, rate) for rate in runs.other_rates for loss in swept
+    ]
+    found += [
+        Cell(kind, "dpo", edit, runs.gentle_rate) for edit in edits_of(config, kind)
     ]
     if kind == "text":
         found += [Cell(kind, loss, first, runs.rate, "under") for loss in two]

@@ -51,12 +51,15 @@ class Runs:
       pairs: trained on.
       held: others like them, on which choice accuracy is measured.
       batch: pairs in a step.
-      stages: evaluations after the start, at equal distances.
-      stage_steps: steps between two of them.
+      stages: parts of equal length, each followed by an evaluation; in the first one,
+        where the margin grows fastest, every step is.
+      stage_steps: steps of a stage.
       rate: learning rate.
       other_rates: of the sweep.
-      margin: gain of log-ratio margin, nats, at which losses are compared as well: one
-        that every loss of the pilot reached.
+      margin: gain of log-ratio margin, nats, at which losses are compared as well: the
+        smallest power of two, from 1 on, that DPO's first step at `rate` on the
+        smallest edit does not gain under seed 100. A run that has it after its first
+        step, or never, is not compared.
       edits: edited tokens of the main grid; 0 is the whole response.
     """
 
@@ -74,6 +77,17 @@ class Runs:
     def steps(self) -> int:
         """Of a whole run."""
         return self.stages * self.stage_steps
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Steps that are followed by an evaluation."""
+        later = range(2 * self.stage_steps, self.steps + 1, self.stage_steps)
+        return (*range(1, self.stage_steps + 1), *later)
+
+    @property
+    def gentle_rate(self) -> float:
+        """The smallest rate: long edits pass the margin in many steps, not in one."""
+        return min(self.rate, *self.other_rates)
 
 
 @dataclass(frozen=True)
@@ -105,10 +119,12 @@ class Config:
     """All settings.
 
     Under Adam the first update has the same size for every loss at equal learning rate:
-    one rule of comparison. The other is an equal gain of margin, read off the runs'
-    stages. The main rate of a kind is the smallest of 1e-4, 3e-4 and 1e-3 at which
-    DPO's chosen responses moved by a nat or more on the smallest edit, under seed 100,
-    which is no seed of the study; the other two are in the sweep, with verdicts.
+    one rule of comparison. The other is an equal gain of margin, read off between two
+    evaluations; across edits at the smallest rate, since a step at the main one gains
+    many times as much on a whole response as on one token. The main rate of a kind is
+    the smallest of 1e-4, 3e-4 and 1e-3 at which DPO's chosen responses moved by a nat
+    or more on the smallest edit, under seed 100, which is no seed of the study; the
+    other two are in the sweep, with verdicts.
 
     Attributes:
       seeds: each draws source, decoder, pairs, problems and order anew; the model of
@@ -125,14 +141,16 @@ class Config:
       text, text_runs: synthetic text; no stages: left out.
       word_runs: word problems.
       problems: solved greedily after each run on word problems.
-      step: norm of a single step over that of the parameters; at 1e-3 a response moved
+      step: norm of a single step, or of the longest of the pairs' own steps, over that
+        of the parameters; at 1e-3 a response moved
         by tens of nats, beyond the first order.
       step_losses: of the single steps.
       shown_tokens: tokens of each kind kept for the wrong-way figure, first seed.
       offsets: farthest position from the first difference in the profiles.
       real: of the single steps on real pairs.
       draws: of every bootstrap.
-      ceiling: start above which an improvement is called not testable.
+      ceiling: start above which nothing can improve: there a claim that something
+        does, or does not, can be contradicted at most, and is not testable otherwise.
       time_limit: seconds after which no further part is begun.
       quick_compile: let XLA optimise less.
     """
@@ -154,7 +172,7 @@ class Config:
     text: Text = Text()
     text_runs: Runs = Runs()
     word_runs: Runs = Runs(
-        24, 8, 8, 4, 4, rate=1e-3, other_rates=(1e-4, 3e-4), margin=4.0, edits=(4, 0)
+        24, 8, 8, 4, 4, rate=1e-3, other_rates=(1e-4, 3e-4), margin=8.0, edits=(4, 0)
     )
     problems: int = 64
     step: float = 1e-4
@@ -164,7 +182,7 @@ class Config:
     real: Real = Real()
     draws: int = 10_000
     ceiling: float = 0.98
-    time_limit: float = 1190.0
+    time_limit: float = 1500.0
     quick_compile: bool = False
 
     @classmethod
@@ -206,7 +224,7 @@ class Config:
                 edits=(1, 2, 4, 8, 16, 32, 0),
             ),
             word_runs=Runs(
-                256, 256, 32, 10, 30, rate=1e-3, other_rates=(1e-4, 3e-4), margin=4.0,
+                256, 256, 32, 10, 30, rate=1e-3, other_rates=(1e-4, 3e-4), margin=8.0,
                 edits=(1, 2, 4, 8, 0),
             ),
             problems=512,

@@ -8,6 +8,7 @@ pilot (D, P). None of the papers' numbers is a target.
 from gradlab.tables import Claim
 
 RATE = "equal first Adam update"
+MARGIN = "equal gain of margin"  # of the settings that name one
 SMAUG = "2402.13228"
 
 CLAIMS = {
@@ -45,19 +46,25 @@ CLAIMS = {
         Claim(
             "S4.4",
             "in a network -(p_c - p_r) ranks the drift of the shared tokens after the "
-            "difference under a step of DPO",
+            "difference under a step of DPO on their pair alone",
             "S", 0.3, "D",
         ),
         Claim(
             "S4.5a",
             "training on one wrong result: DPO and SLiC end below the base in exact "
-            "answers, IPO no more than .02 above it",
+            "answers",
             "H", 0.02, "2", matching_rule=RATE, paper=SMAUG,
         ),
         Claim(
             "S4.5b",
             "DPO-Positive ends above the base in exact answers",
             "S", 0.02, "2", matching_rule=RATE, paper=SMAUG,
+        ),
+        Claim(
+            "S4.5c",
+            "IPO ends no more than .02 above the base in exact answers (effect: .02 "
+            "less its gain)",
+            "S", 0.0, "2", matching_rule=RATE, paper=SMAUG,
         ),
         Claim(
             "S4.6a",

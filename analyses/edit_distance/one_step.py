@@ -4,13 +4,15 @@ The wrong-way score of a token that both responses share after the difference is
 
     ww_t = p(y_t | chosen context) - p(y_t | rejected context).
 
-If both contexts read one logit for that token, DPO moves it by -ww_t times a positive
-factor. Whether a network follows, where contexts share parameters and not logits, is
-what the correlation of -ww with the drift tells. The step is that of the whole batch,
-so the gradients of its other pairs take part too.
+If both contexts read one logit for that token, a step of DPO on the pair moves it by
+-ww_t times a positive factor, at the reference the same for all pairs. Whether a
+network follows, where contexts share parameters and not logits, is what the correlation
+of -ww with the drift tells. The argument is about one pair, so each pair takes a step
+of its own, all at one rate; under the step of a batch the other pairs' gradients move
+its tokens too, and that correlation is kept beside it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -42,13 +44,11 @@ class Steps:
     Attributes:
       logps: [2, N, R] before the step, nats.
       predicted: [L, 2, N, R] to first order.
-      realised: [2, N, R] of the first loss.
       moved: parameters after the first loss's step.
     """
 
     logps: np.ndarray
     predicted: np.ndarray
-    realised: np.ndarray
     moved: Params
 
 
@@ -61,7 +61,7 @@ def _steps(
     size: Array,
     *,
     losses: tuple[str, ...],
-) -> tuple[Array, Array, Array, Params]:
+) -> tuple[Array, Array, Params]:
     """Gradient steps of one norm, for each loss on the mean over the pairs."""
 
     def logps_of(theta: Params) -> Array:
@@ -81,7 +81,7 @@ def _steps(
 
     predicted = jax.lax.map(lambda w: push(step_of(w)), weights)
     moved = jax.tree.map(jnp.add, params, step_of(weights[0]))
-    return before, predicted, logps_of(moved) - before, moved
+    return before, predicted, moved
 
 
 def take_steps(
@@ -103,8 +103,50 @@ def take_steps(
     losses = tuple(dict.fromkeys(("dpo", *config.step_losses, *config.extra_losses)))
     size = config.step * tree_norm(params)
     found = _steps(logps_fn, params, data, pairs, size, losses=losses)
-    logps, predicted, realised = (np.asarray(part, float) for part in found[:3])
-    return Steps(logps, predicted, realised, found[3])
+    logps, predicted = (np.asarray(part, float) for part in found[:2])
+    return Steps(logps, predicted, found[2])
+
+
+@partial(jax.jit, static_argnames="logps_fn")
+def own_drifts(
+    logps_fn: Callable, params: Params, data: PairArrays, pairs: PairLogps, size: Array
+) -> tuple[Array, Array]:
+    """What a step of DPO on each pair alone does to that pair.
+
+    Args:
+      logps_fn: as `analyses.common.arrays.pair_logps_fn`.
+      params: before the step.
+      data: N pairs.
+      pairs: their masks, and log-probabilities that are also the reference's.
+      size: norm of the longest pair's step; all have one rate.
+
+    Returns:
+      Predicted to first order, and realised, [2, N, R] each, in nats.
+    """
+    weights = value_and_token_weights("dpo", pairs)[1]
+    items = jax.tree.map(
+        lambda leaf: leaf[:, None], (data, (weights.chosen, weights.rejected))
+    )
+
+    def gradient_of(item: tuple) -> tuple[Callable, Params]:
+        def logps_of(theta: Params) -> Array:
+            return jnp.stack(logps_fn(theta, item[0]))
+
+        _, pull = jax.vjp(logps_of, params)
+        return logps_of, pull(jnp.stack(item[1]))[0]
+
+    norms = jax.lax.map(lambda item: tree_norm(gradient_of(item)[1]), items)
+    rate = size / norms.max()
+
+    def of_pair(item: tuple) -> tuple[Array, Array]:
+        logps_of, gradient = gradient_of(item)
+        step = jax.tree.map(lambda g: -rate * g, gradient)
+        before, predicted = jax.jvp(logps_of, (params,), (step,))
+        moved = jax.tree.map(jnp.add, params, step)
+        return predicted[:, 0], (logps_of(moved) - before)[:, 0]
+
+    predicted, realised = jax.lax.map(of_pair, items)
+    return jnp.swapaxes(predicted, 0, 1), jnp.swapaxes(realised, 0, 1)
 
 
 def step_rows(
@@ -130,7 +172,8 @@ def step_rows(
 
     Yields:
       At the reference, for DPO: ww_pred and ww_real, the rank correlations of -ww with
-      predicted and realised drift of the chosen side's shared tokens; ww_tokens, their
+      predicted and realised drift of the chosen side's shared tokens under their pair's
+      own step; ww_batch, with the predicted drift under the batch's; ww_tokens, their
       number; rho_ches and rho_edit, of a pair's CHES and edit distance with the fall of
       its chosen response; edit_norm, the mean edit distance over tokens.
       After DPO's step, for every loss and the chosen side: pred_sum, pred_before,
@@ -140,7 +183,14 @@ def step_rows(
     logps_fn, places = pair_logps_fn(model, width), places_of(pairs, width)
     reference = at_reference(logps_fn, params, data)
     first = take_steps(logps_fn, params, data, reference, config)
-    yield from wrong_way_rows(first, places, keys, config.shown_tokens * shown)
+    size = config.step * tree_norm(params)
+    own = [
+        np.asarray(part, float)
+        for part in own_drifts(logps_fn, params, data, reference, size)
+    ]
+    drifts = {"pred": own[0], "real": own[1], "batch": first.predicted[0]}
+    number = config.shown_tokens * shown
+    yield from wrong_way_rows(first.logps, drifts, places, keys, number)
     yield from _pair_rows(model, params, data, pairs, first, places, keys)
     second = take_steps(logps_fn, first.moved, data, reference, config)
     losses = dict.fromkeys(("dpo", *config.step_losses, *config.extra_losses))
@@ -161,15 +211,18 @@ def wrong_way(logps: np.ndarray, places: Places) -> np.ndarray:
 
 
 def wrong_way_rows(
-    steps: Steps, places: Places, keys: dict, shown: int
+    logps: np.ndarray,
+    drifts: Mapping[str, np.ndarray],
+    places: Places,
+    keys: dict,
+    shown: int,
 ) -> Iterator[Row]:
-    """Rank correlation of -ww with the drift of the chosen side's shared tokens."""
+    """Rank correlation of -ww with the drifts of the chosen side's shared tokens."""
     given = {**keys, "loss": "dpo", "side": "chosen"}
-    score = wrong_way(steps.logps, places)
+    score = wrong_way(logps, places)
     yield row("ww_tokens", len(score), **given)
     if len(score) < 3:
         return
-    drifts = {"pred": steps.predicted[0], "real": steps.realised}
     found = {name: drift[0][places.suffix[0]] for name, drift in drifts.items()}
     for name, drift in found.items():
         yield row(f"ww_{name}", spearman(-score, drift), **given)
@@ -179,8 +232,8 @@ def wrong_way_rows(
         pair, position = places_shown[number]
         place = {**given, "pair": pair, "position": position}
         yield row("token_ww", score[number], **place)
-        for name, drift in found.items():
-            yield row(f"token_{name}", drift[number], **place)
+        for name in ("pred", "real"):
+            yield row(f"token_{name}", found[name][number], **place)
 
 
 def spearman(one: np.ndarray, two: np.ndarray) -> float:

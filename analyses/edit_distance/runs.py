@@ -13,7 +13,7 @@ from analyses.common.arrays import PairArrays, pair_logps_fn
 from analyses.common.rows import Row, row
 from analyses.common.training import OPTIMISERS, epochs
 from analyses.edit_distance.cells import Cell, losses_of, runs_of
-from analyses.edit_distance.config import Config
+from analyses.edit_distance.config import Config, Runs
 from analyses.edit_distance.places import PLACES, SIDES, Places, places_of, token_mean
 from analyses.edit_distance.rows import label_of
 from analyses.edit_distance.scenes import Start, start_of
@@ -32,6 +32,7 @@ def train_path(
     data: PairArrays,
     pairs: PairLogps,
     order: Array,
+    looks: Array,
     rate: Array | float,
     which: Array | int,
     *,
@@ -45,15 +46,16 @@ def train_path(
       params: start of the run.
       data: N pairs.
       pairs: [N, R] their log-probabilities at the start, with masks and reference.
-      order: [S, K, B] row numbers of K steps before each of S evaluations.
+      order: [K, B] row numbers of K steps.
+      looks: [K] True where a step is followed by an evaluation.
       rate: learning rate.
       which: index of the loss in `losses`; traced, so that all share one program.
       losses: as `gradlab.losses.resolve` reads them.
       optimiser: key of `analyses.common.training.OPTIMISERS`.
 
     Returns:
-      The last parameters, and the drift [S, 2, N, R] of every token since the start in
-      nats, 0 on padding.
+      The last parameters, and the drift [K, 2, N, R] of every token since the start in
+      nats, 0 on padding and where nobody looks.
     """
     method = OPTIMISERS[optimiser](rate)
     branches = [resolve(name).__call__ for name in losses]
@@ -66,17 +68,18 @@ def train_path(
         some = replace(some, chosen=chosen, rejected=rejected)
         return jax.lax.switch(which, branches, some).mean()
 
-    def update(carry, rows: Array):
-        theta, state = carry
+    def drift_of(theta: Params) -> Array:
+        return jnp.where(mask, jnp.stack(logps_fn(theta, data)) - start, 0)
+
+    def update(carry, step: tuple[Array, Array]):
+        (theta, state), (rows, looked) = carry, step
         change, state = method.update(jax.grad(value)(theta, rows), state, theta)
-        return (optax.apply_updates(theta, change), state), None
+        theta = optax.apply_updates(theta, change)
+        drift = jax.lax.cond(looked, drift_of, lambda _: jnp.zeros_like(start), theta)
+        return (theta, state), drift
 
-    def stage(carry, rows: Array):
-        carry, _ = jax.lax.scan(update, carry, rows)
-        drift = jnp.stack(logps_fn(carry[0], data)) - start
-        return carry, jnp.where(mask, drift, 0)
-
-    (params, _), drifts = jax.lax.scan(stage, (params, method.init(params)), order)
+    first = (params, method.init(params))
+    (params, _), drifts = jax.lax.scan(update, first, (order, looks))
     return params, drifts
 
 
@@ -108,22 +111,23 @@ def run_rows(config: Config, cell: Cell, seed: int) -> Iterator[Row]:
     data, other = start.arrays(train), start.arrays(held)
     rng = np.random.default_rng([seed, 3])
     order = epochs(runs.pairs, runs.steps, runs.batch, rng)
+    looks = np.isin(np.arange(1, runs.steps + 1), runs.looks)
     losses = losses_of(config)
     params, drifts = train_path(
         logps_fn,
         start.params,
         data,
         at_reference(logps_fn, start.params, data),
-        jnp.asarray(order.reshape(runs.stages, runs.stage_steps, runs.batch)),
+        jnp.asarray(order),
+        jnp.asarray(looks),
         cell.rate,
         losses.index(cell.loss),
         losses=losses,
     )
     keys = keys_of(cell, seed)
-    steps = runs.stage_steps * np.arange(1, runs.stages + 1)
     places = places_of(train, start.shape[1])
-    drifts = np.asarray(drifts, float)
-    yield from measured_rows(drifts, places, steps, runs.margin, cell, keys)
+    drifts = np.asarray(drifts, float)[looks]
+    yield from measured_rows(drifts, places, runs, cell, keys)
     if cell.detailed:
         yield from profile_rows(drifts[-1], places, config.offsets, keys)
     last = {**keys, "rule": EQUAL_RATE}
@@ -156,8 +160,7 @@ def keys_of(cell: Cell, seed: int) -> dict[str, object]:
 def measured_rows(
     drifts: np.ndarray,
     places: Places,
-    steps: np.ndarray,
-    margin: float,
+    runs: Runs,
     cell: Cell,
     keys: dict,
 ) -> Iterator[Row]:
@@ -166,8 +169,7 @@ def measured_rows(
     Args:
       drifts: [S, 2, N, R] in nats.
       places: of the tokens.
-      steps: [S] of the evaluations.
-      margin: at which losses are compared as well.
+      runs: settings, with the S evaluations and the margin of the comparison.
       cell: of the run.
       keys: of the rows.
 
@@ -177,12 +179,13 @@ def measured_rows(
       d_suffix: mean drift of such tokens, pooled over pairs, nats per token;
       below_start: share of pairs whose chosen response is less likely than before.
       Under the rule "equal margin" d_sum, and d_after of the chosen side, where the
-      gain of margin first reaches `margin`, between two evaluations in proportion.
+      gain of margin passes that level between two evaluations, in proportion; nothing
+      of a run that has it at the first evaluation already, or never.
     """
     sums = drifts.sum(-1).mean(-1)  # [S, 2]
     after = places.of("after")[0]
     means = [token_mean(drift[0], after) for drift in drifts]
-    last = {**keys, "rule": EQUAL_RATE}
+    steps, last = runs.looks, {**keys, "rule": EQUAL_RATE}
     for side, name in enumerate(SIDES):
         if cell.detailed:
             for step, value in zip(steps[:-1], sums[:-1, side], strict=True):
@@ -195,7 +198,7 @@ def measured_rows(
                 value = token_mean(drifts[-1, side], where)
                 yield row(f"d_{place}", value, **{**last, "side": name})
     yield row("below_start", np.mean(drifts[-1, 0].sum(-1) < 0), **last)
-    at = reaching(sums[:, 0] - sums[:, 1], margin)
+    at = reaching(sums[:, 0] - sums[:, 1], runs.margin)
     if at is not None:
         matched = {**keys, "rule": EQUAL_MARGIN}
         for side, name in enumerate(SIDES):
@@ -206,23 +209,26 @@ def measured_rows(
 
 
 def reaching(path: np.ndarray, level: float) -> float | None:
-    """Where a path that starts at 0 first reaches a level, in evaluations; or None.
+    """Where a path first passes a level between two evaluations, in evaluations.
+
+    Returns:
+      None where it never does, or is above the level at the first evaluation: what a
+      trained model had there is then unknown.
 
     Example:
       >>> reaching(np.array([1.0, 3.0]), 2.0)
-      1.5
+      0.5
     """
     above = np.flatnonzero(path >= level)
-    if not len(above):
+    if not len(above) or above[0] == 0:
         return None
     end = int(above[0])
-    before = path[end - 1] if end else 0.0
-    return float(end + (level - before) / (path[end] - before))
+    return float(end - (path[end] - level) / (path[end] - path[end - 1]))
 
 
 def along(path: np.ndarray, at: float) -> float:
-    """The value of a path that starts at 0, between evaluations in proportion."""
-    return float(np.interp(at, np.arange(len(path) + 1), [0.0, *path]))
+    """The value of a path between evaluations, in proportion."""
+    return float(np.interp(at, np.arange(len(path)), path))
 
 
 def profile_rows(

@@ -7,78 +7,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.common.reading import Reader
 from analyses.edit_distance.cells import (
     KINDS,
     RECALCULATED,
     Edit,
     dpo_of,
     dpop_of,
-    first_edit,
+    edits_of,
     runs_of,
 )
 from analyses.edit_distance.config import SIGN_ERROR, Config
 from analyses.edit_distance.ledger_of_claims import CLAIMS
+from analyses.edit_distance.reading import WORDS, Table, less
 from analyses.edit_distance.real import OTHER, real_kinds
-from analyses.edit_distance.rows import label_of
 from analyses.edit_distance.runs import EQUAL_MARGIN, EQUAL_RATE
 from gradlab.tables import claims_table, rank_correlation
 
 Rows = Iterator[dict[str, Any]]
-WORDS = "arithmetic"
 SETTINGS = {"text": "one letter edited", WORDS: "one wrong result"}
-
-
-class Table(Reader):
-    """The reader, and the numbers of one cell of the study."""
-
-    config: Config
-
-    def of(
-        self,
-        metric: str,
-        kind: str,
-        loss: str,
-        *,
-        edit: Edit | None = None,
-        rate: float | None = None,
-        fit: str = "well",
-        rule: str = EQUAL_RATE,
-        side: str = "",
-    ) -> list[float]:
-        """The value after the run, one per seed; the smallest edit by default."""
-        edit, runs = edit or first_edit(self.config, kind), runs_of(self.config, kind)
-        keys: dict[str, Any] = {
-            "kind": kind,
-            "loss": label_of(loss),
-            "edit_kind": edit.operation if edit.tokens else "whole",
-            "edit_tokens": edit.tokens,
-            "edit_pos": edit.place,
-            "fit": fit,
-            "lr": rate or runs.rate,
-            "rule": rule,
-            "side": side,
-        }
-        if metric == "d_sum" and rule == EQUAL_RATE:
-            keys["step"] = runs.steps
-        return [float(values[0]) for values in self.by_seed(metric, **keys)]
-
-    def gains(self, kind: str, loss: str, **options: Any) -> list[float]:
-        """Exact answers after the run less those before, by seed."""
-        return _less(self.of("acc", kind, loss, **options), self.start(kind))
-
-    def start(self, kind: str) -> list[float]:
-        """Exact answers before any run, by seed."""
-        return [float(values[0]) for values in self.by_seed("acc_start", kind=kind)]
-
-
-def _less(one: list[float], two: list[float]) -> list[float]:
-    """The differences of the seeds that both have; a time limit costs the last ones."""
-    return [a - b for a, b in zip(one, two, strict=False)]
-
-
-def _fallen(values: list[float]) -> list[float]:
-    return [-value for value in values]
 
 
 def _variants(table: Table, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -100,27 +46,23 @@ def _variants(table: Table, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _start(table: Table) -> Rows:
-    samples = [share - 0.9 for share in table.start(WORDS)]
-    yield table.judge("S4.0", "two-step problems", samples, kind=WORDS)
+    yield table.judge("S4.0", "two-step problems", table.start() - 0.9, kind=WORDS)
 
 
 def _low_edit(table: Table) -> Rows:
     for kind in KINDS:
-        runs = len(table.of("d_sum", kind, "dpo", side="chosen"))
         for setting, keys in _variants(table, kind):
-            name, keys = f"{kind}, {setting}", {"side": "chosen", **keys}
-            drift = {
-                "S4.1": _fallen(table.of("d_sum", kind, "dpo", **keys)),
-                "S4.2a": _fallen(table.of("d_after", kind, "dpo", **keys)),
-                "S4.2b": table.of("d_after", kind, "dpop", **keys),
-            }
-            for claim, found in drift.items():
-                few = keys.get("rule") == EQUAL_MARGIN and len(found) < runs
-                note = f"{len(found)} of {runs} runs reached it" if few else ""
-                if few and not found:
-                    yield table.undecided(claim, name, "not testable", note)
-                else:
-                    yield table.judge(claim, setting, found, kind=kind, note=note)
+            rule = keys.pop("rule", EQUAL_RATE)
+            for claim, metric, loss, sign in (
+                ("S4.1", "d_sum", "dpo", -1),
+                ("S4.2a", "d_after", "dpo", -1),
+                ("S4.2b", "d_after", "dpop", 1),
+            ):
+                found, runs = (
+                    table.of(metric, kind, loss, side="chosen", rule=of, **keys)
+                    for of in (rule, EQUAL_RATE)
+                )
+                yield table.matched(claim, setting, sign * found, kind, rule, len(runs))
 
 
 def _theory(table: Table) -> Rows:
@@ -142,10 +84,10 @@ def _kinds(table: Table) -> list[str]:
 def _wrong_way(table: Table) -> Rows:
     for kind in _kinds(table):
         for name, words in (("pred", "predicted"), ("real", "realised")):
-            found = [v[0] for v in table.by_seed(f"ww_{name}", kind=kind)]
-            counts = [int(v[0]) for v in table.by_seed("ww_tokens", kind=kind)]
+            found = table.seeds(f"ww_{name}", kind=kind)
+            counts = [int(v) for v in table.seeds("ww_tokens", kind=kind)]
             setting = f"{kind}, {words} drift"
-            if counts and len(found) < len(counts):
+            if len(found) < len(counts):
                 reason = f"shared tokens after the difference, by seed: {counts}"
                 yield table.undecided("S4.4", setting, "not testable", reason)
                 continue
@@ -154,49 +96,31 @@ def _wrong_way(table: Table) -> Rows:
 
 
 def _answers(table: Table) -> Rows:
-    setting = SETTINGS[WORDS]
-    slack = CLAIMS["S4.5a"].e
-    contrasts = {
-        "base over DPO": _fallen(table.gains(WORDS, "dpo")),
-        "base over SLiC": _fallen(table.gains(WORDS, "hinge")),
-        "IPO no more than .02 above": [slack - g for g in table.gains(WORDS, "ipo")],
-    }
-    yield table.judge("S4.5a", setting, contrasts, kind=WORDS)
-    start, gains = table.start(WORDS), table.gains(WORDS, "dpop")
-    if start and np.mean(start) > table.config.ceiling:
-        reason = (
-            f"the base solves {np.mean(start):.3f}; DPO-Positive changes that by "
-            f"{np.mean(gains):+.3f}"
-        )
-        yield table.undecided("S4.5b", f"{WORDS}, {setting}", "not testable", reason)
-    else:
-        yield table.judge("S4.5b", setting, gains, kind=WORDS)
+    setting, start = SETTINGS[WORDS], table.start()
+    lost = {"DPO": -table.gains("dpo"), "SLiC": -table.gains("hinge")}
+    yield table.judge("S4.5a", setting, lost, kind=WORDS)
+    yield table.bounded("S4.5b", setting, table.gains("dpop"), WORDS, start)
+    left = 0.02 - table.gains("ipo")
+    yield table.bounded("S4.5c", setting, left, WORDS, start)
     for beta in table.config.betas:
-        lost = _fallen(table.gains(WORDS, dpo_of(beta)))
+        lost = -table.gains(dpo_of(beta))
         yield table.judge("S4.8a", f"beta {beta:g}", lost, kind=WORDS)
 
 
 def _whole(table: Table) -> Rows:
-    edit, three = Edit(0), ("dpo", "hinge", "dpop")
+    edit, three, setting = Edit(0), ("dpo", "hinge", "dpop"), "whole response"
     for kind in KINDS:
         before = table.of("choice_start", kind, "dpo", edit=edit)
         after = {loss: table.of("choice_acc", kind, loss, edit=edit) for loss in three}
-        if before and np.mean(before) > table.config.ceiling:
-            ends = ", ".join(f"{loss} {np.mean(v):.3f}" for loss, v in after.items())
-            reason = f"choice accuracy starts at {np.mean(before):.3f}; after: {ends}"
-            yield table.undecided("S4.6a", kind, "not testable", reason)
-        elif before:
-            gains = {loss: _less(v, before) for loss, v in after.items()}
-            for loss in three[:2]:
-                gains[f"dpop over {loss}"] = _less(after["dpop"], after[loss])
-            yield table.judge("S4.6a", "whole response", gains, kind=kind)
-        else:
-            yield table.judge("S4.6a", "whole response", [], kind=kind)
+        gains = {loss: less(found, before) for loss, found in after.items()}
+        for loss in three[:2]:
+            gains[f"dpop over {loss}"] = less(after["dpop"], after[loss])
+        yield table.bounded("S4.6a", setting, gains, kind, before)
         rises = {
             loss: table.of("d_sum", kind, loss, edit=edit, side="chosen")
             for loss in three
         }
-        yield table.judge("S4.6b", "whole response", rises, kind=kind)
+        yield table.judge("S4.6b", setting, rises, kind=kind)
 
 
 def _strengths(table: Table) -> Rows:
@@ -204,51 +128,56 @@ def _strengths(table: Table) -> Rows:
     for lam in (lam for lam in table.config.lams if lam != 50):
         other, setting = dpop_of(0.3, lam), f"lam {lam:g} less 50, beta 0.3"
         one, two = (table.of("acc", WORDS, loss) for loss in (other, usual))
-        yield table.judge("S4.7a", setting, _less(one, two), kind=WORDS)
+        yield table.judge("S4.7a", setting, less(one, two), kind=WORDS)
         for kind in KINDS:
             one, two = (
                 table.of("d_after", kind, loss, side="chosen")
                 for loss in (other, usual)
             )
-            yield table.judge("S4.7b", setting, _less(one, two), kind=kind)
+            yield table.judge("S4.7b", setting, less(one, two), kind=kind)
     for kind, beta in itertools.product(KINDS, table.config.betas):
         after = table.of("d_after", kind, dpo_of(beta), side="chosen")
-        yield table.judge("S4.8b", f"beta {beta:g}", _fallen(after), kind=kind)
+        yield table.judge("S4.8b", f"beta {beta:g}", -after, kind=kind)
 
 
 def _distance(table: Table) -> Rows:
-    for kind, rule in itertools.product(KINDS, (EQUAL_RATE, EQUAL_MARGIN)):
-        sizes = sorted(runs_of(table.config, kind).edits, key=lambda e: e or np.inf)
-        edits = [
-            Edit(tokens, place=table.config.place if tokens else 0.0)
-            for tokens in sizes
-        ]
-        if kind == WORDS:
-            edits = [first_edit(table.config, kind), *edits]
-        paths = [
-            table.of("d_after", kind, "dpo", edit=edit, side="chosen", rule=rule)
-            for edit in edits
-        ]
-        samples = []
-        if all(paths) and len({len(path) for path in paths}) == 1:
-            samples = [
-                float(rank_correlation(np.stack([np.arange(len(v)), v], -1)[None])[0])
-                for v in map(np.array, zip(*paths, strict=True))
-            ]
-        named = ", ".join(str(e.tokens or "all") for e in edits)
-        yield table.judge("S4.9", f"{named} tokens, {rule}", samples, kind=kind)
+    for kind in KINDS:
+        runs = runs_of(table.config, kind)
+        level = f"rate {runs.gentle_rate:g}, at a margin of {runs.margin:g} nats"
+        for rule, setting, rate in (
+            (EQUAL_RATE, EQUAL_RATE, runs.rate),
+            (EQUAL_MARGIN, level, runs.gentle_rate),
+        ):
+            found, made = (_orders(table, kind, rate, of) for of in (rule, EQUAL_RATE))
+            tokens = [str(e.tokens or "all") for e in edits_of(table.config, kind)]
+            name = f"{', '.join(tokens)} tokens, {setting}"
+            yield table.matched("S4.9", name, found, kind, rule, len(made))
+
+
+def _orders(table: Table, kind: str, rate: float, rule: str) -> pd.Series:
+    """By seed, how the edits' drifts after the difference rank beside their sizes."""
+    paths = [
+        table.of("d_after", kind, "dpo", edit=edit, rate=rate, side="chosen", rule=rule)
+        for edit in edits_of(table.config, kind)
+    ]
+    drifts = pd.concat(paths, axis=1, join="inner")
+    sizes = np.broadcast_to(np.arange(len(paths)), drifts.shape)
+    ranks = rank_correlation(np.stack([sizes, drifts.to_numpy(float)], -1))
+    return pd.Series(ranks, drifts.index)
+
+
+def _steps(table: Table) -> Rows:
     for kind in _kinds(table):
         one, two = (
-            [abs(v[0]) for v in table.by_seed(f"rho_{name}", kind=kind)]
-            for name in ("ches", "edit")
+            table.seeds(f"rho_{name}", kind=kind).abs() for name in ("ches", "edit")
         )
-        if one and len(one) != len(two):
+        if len(one) != len(two):
             reason = "the pairs of a seed have one edit distance"
             yield table.undecided(
                 "S4.10", f"{kind}, predicted drift", "not testable", reason
             )
         else:
-            yield table.judge("S4.10", "predicted drift", _less(one, two), kind=kind)
+            yield table.judge("S4.10", "predicted drift", less(one, two), kind=kind)
 
 
 def _placements(table: Table) -> Rows:
@@ -259,7 +188,7 @@ def _placements(table: Table) -> Rows:
                 table.of("d_sum", kind, loss, side=side)
                 for loss in ("dpop_outside", "dpop")
             )
-            contrasts[side] = _less(outside, inside)
+            contrasts[side] = less(outside, inside)
         yield table.judge("S4.11b", SETTINGS[kind], contrasts, kind=kind)
 
 
@@ -269,12 +198,12 @@ def _control(table: Table) -> Rows:
             table.of("d_sum", kind, loss, side="chosen")
             for loss in ("dpop", SIGN_ERROR)
         )
-        yield table.judge("S4.13", SETTINGS[kind], _less(right, wrong), kind=kind)
+        yield table.judge("S4.13", SETTINGS[kind], less(right, wrong), kind=kind)
 
 
 PARTS: tuple[Callable[[Table], Rows], ...] = (
     _start, _low_edit, _theory, _wrong_way, _answers, _whole, _strengths, _distance,
-    _placements, _control,
+    _steps, _placements, _control,
 )  # fmt: skip
 
 

@@ -126,22 +126,22 @@ def judge(
         name: estimate(part, statistic, draws=draws, seed=seed)
         for name, part in contrasts.items()
     }
-    # The weakest contrast stands for all: each must hold.
-    name, weakest = min(found.items(), key=lambda item: _strength(item[1]))
     verdict = _decide(claim, list(found.values()), one_model)
+    name, role = _telling(claim, found, verdict)
+    shown = found[name]
     if len(found) > 1:
         parts = "; ".join(f"{key}: {x.effect:.3g}" for key, x in found.items())
-        note = "; ".join(filter(None, (note, f"weakest: {name}", parts)))
-    low, high = boot or (weakest.boot_low, weakest.boot_high)
+        note = "; ".join(filter(None, (note, f"{role}: {name}", parts)))
+    low, high = boot or (shown.boot_low, shown.boot_high)
     return _row(claim, setting, verdict, note) | {
-        "effect": weakest.effect,
-        "n_seeds": weakest.n_seeds,
-        "ci_low": weakest.low,
-        "ci_high": weakest.high,
+        "effect": shown.effect,
+        "n_seeds": shown.n_seeds,
+        "ci_low": shown.low,
+        "ci_high": shown.high,
         "boot_low": low,
         "boot_high": high,
         "p": max(x.p for x in found.values()) if claim.type != "Q" else np.nan,
-        "sign_agreement": weakest.sign_agreement,
+        "sign_agreement": shown.sign_agreement,
     }
 
 
@@ -171,30 +171,53 @@ def _judge_identity(claim: Claim, setting: str, errors: Any, note: str) -> dict:
 def _decide(claim: Claim, found: list[Estimate], one_model: bool) -> str:
     if any(not np.isfinite(x.effect) for x in found):
         return "not testable"
-    alone = any(x.n_seeds == 1 for x in found)
-    if alone and not one_model:
+    if any(x.n_seeds == 1 for x in found) and not one_model:
         return "no verdict"
-    ends = [(x.boot_low, x.boot_high) if alone else (x.low, x.high) for x in found]
     suffix = " (one model)" if one_model else ""
     if claim.type == "Q":
-        (low, high), e = ends[0], claim.e
+        (low, high), e = _ends(found[0]), claim.e
         beyond = low > e or high < -e
         verdict = "reproduced" if -e <= low and high <= e else "inconclusive"
         return ("contradicted" if beyond else verdict) + suffix
-    holds = [_holds(x, low, claim.e) for x, (low, _) in zip(found, ends, strict=True)]
-    falls = [high < 0 for _, high in ends]
-    if claim.type == "H":
-        falls = [
-            fallen and -x.effect >= claim.e and x.sign_agreement >= SAME_SIGN
-            for fallen, x in zip(falls, found, strict=True)
-        ]
-    if any(falls):
+    if any(_falls(claim, x) for x in found):
         return "contradicted" + suffix
-    return ("reproduced" if all(holds) else "inconclusive") + suffix
+    holds = all(_holds(claim, x) for x in found)
+    return ("reproduced" if holds else "inconclusive") + suffix
 
 
-def _holds(found: Estimate, low: float, e: float) -> bool:
-    return low > 0 and found.effect >= e and found.sign_agreement >= SAME_SIGN
+def _ends(found: Estimate) -> tuple[float, float]:
+    """The deciding interval: the bootstrap's where one model has one seed."""
+    if found.n_seeds == 1:
+        return found.boot_low, found.boot_high
+    return found.low, found.high
+
+
+def _holds(claim: Claim, found: Estimate) -> bool:
+    return (
+        _ends(found)[0] > 0
+        and found.effect >= claim.e
+        and found.sign_agreement >= SAME_SIGN
+    )
+
+
+def _falls(claim: Claim, found: Estimate) -> bool:
+    clear = -found.effect >= claim.e and found.sign_agreement >= SAME_SIGN
+    return _ends(found)[1] < 0 and (clear or claim.type != "H")
+
+
+def _telling(
+    claim: Claim, found: Mapping[str, Estimate], verdict: str
+) -> tuple[str, str]:
+    """The contrast to be seen, and its role: one that contradicts, or the weakest.
+
+    Each contrast must hold, so that the weakest stands for all; to contradict one is
+    enough, and it need not be the weakest.
+    """
+    weakest = min(found, key=lambda name: _strength(found[name]))
+    against = [name for name, x in found.items() if _falls(claim, x)]
+    if not verdict.startswith("contradicted") or weakest in against or not against:
+        return weakest, "weakest"
+    return min(against, key=lambda name: _strength(found[name])), "against it"
 
 
 def _strength(found: Estimate) -> float:

@@ -10,6 +10,7 @@ from analyses.__main__ import STUDIES, main, run, state
 from analyses.claims import PAGE, SEEN, claims_of, ledger_lines, verdicts_of
 from gradlab.errors import GradlabError
 
+STUDY = "edit_distance"
 TESTED = [name for name in STUDIES if verdicts_of(name) is not None]
 COMMITTED = [name for name in STUDIES if (claims.TABLES / f"{name}.json").is_file()]
 
@@ -38,6 +39,16 @@ def test_every_claim_has_a_verdict_in_some_setting(study):
     assert table is not None
     assert set(table["claim_id"]) == set(known)
     assert all(claim.source_tag in SEEN for claim in known.values())
+
+
+def test_what_was_not_measured_is_not_counted(monkeypatch):
+    table = verdicts_of(STUDY)
+    assert table is not None
+    rows = table[table["claim_id"] == "S4.10"].head(4)
+    found = ["reproduced", "inconclusive", "not testable", "skipped"]
+    given = rows.assign(verdict=found)
+    monkeypatch.setattr("analyses.claims.verdicts_of", lambda _: given)
+    assert any("): 1 of 2 measured settings." in x for x in ledger_lines([STUDY]))
 
 
 @pytest.mark.parametrize("study", COMMITTED)

@@ -108,6 +108,16 @@ def test_shapes_need_every_contrast():
     assert "weakest: then falls; rises: 1;" in row["note"]
 
 
+def test_a_contradicted_shape_shows_the_contrast_that_contradicts():
+    wide, down = seeds(-0.6, 1.0), seeds(-0.5, 0.05)
+    assert verdict("H", {"wide": wide}) == "inconclusive"
+    row = judge(claim("H"), "here", {"wide": wide, "down": down}, **FEW)
+    assert row["verdict"] == "contradicted"
+    assert row["effect"] == pytest.approx(np.mean(down))
+    assert row["ci_high"] < -0.1
+    assert "against it: down; wide:" in row["note"]
+
+
 def test_one_pretrained_model_is_said_so_and_prompts_may_decide():
     prompts = [np.random.default_rng(0).normal(1, 0.5, 40)]
     assert verdict("S", prompts) == "no verdict"

@@ -77,7 +77,7 @@ def step_rows(kind: str, seed: int, config: Config) -> Iterator[Row]:
     rng, keys = np.random.default_rng([seed, len(kind)]), {"kind": kind, "seed": seed}
     given = {**keys, "loss": "dpo", "side": "chosen"}
     yield row("ww_tokens", 40, **given)
-    for name in ("pred", "real"):
+    for name in ("pred", "real", "batch"):
         yield row(f"ww_{name}", 0.5 + 0.01 * seed, **given)
     yield row("rho_ches", 0.6 + 0.01 * seed, **given)
     yield row("rho_edit", -0.2, **given)

@@ -18,6 +18,7 @@ from analyses.edit_distance.cells import (
     cells_of,
     dpo_of,
     dpop_of,
+    edits_of,
     losses_of,
 )
 from analyses.edit_distance.config import Config
@@ -147,8 +148,9 @@ def test_a_path_is_the_run_of_its_loss(start):
     given = runs.at_reference(logps_fn, start.params, data)
     order = epochs(8, 4, 4, np.random.default_rng(0))
     common = (logps_fn, start.params, data, given)
+    looks = jnp.array([True, False, False, True])
     params, drifts = runs.train_path(
-        *common, jnp.asarray(order.reshape(2, 2, 4)), 1e-2, 1, losses=("dpo", "ipo")
+        *common, jnp.asarray(order), looks, 1e-2, 1, losses=("dpo", "ipo")
     )
     expected, _ = train(*common, jnp.asarray(order), 1e-2, loss="ipo")
     jax.tree.map(
@@ -159,6 +161,7 @@ def test_a_path_is_the_run_of_its_loss(start):
     )
     mask = np.asarray(data.mask(start.shape[1]))
     np.testing.assert_allclose(drifts[-1], np.where(mask, after, 0), atol=1e-4)
+    assert [bool(np.any(drift)) for drift in drifts] == looks.tolist()
 
 
 def test_rows_of_a_run_add_up(start):
@@ -193,8 +196,39 @@ def test_nothing_moves_at_rate_zero():
             assert found["value"] == pytest.approx(0, abs=1e-6)
 
 
-def test_where_a_margin_is_reached():
+def test_every_step_of_the_first_stage_is_looked_at():
+    given = replace(Config().text_runs, stages=3, stage_steps=4)
+    assert given.looks == (1, 2, 3, 4, 8, 12)
+
+
+def test_where_a_margin_is_passed():
     path = np.array([1.0, 3.0, 2.0])
     assert runs.reaching(path, 4.0) is None
-    assert runs.reaching(path, 0.5) == 0.5
-    assert runs.along(np.array([2.0, 6.0, 0.0]), 1.5) == 4.0
+    assert runs.reaching(path, 2.5) == 0.75
+    assert runs.along(np.array([2.0, 6.0, 0.0]), 1.5) == 3.0
+
+
+def test_a_margin_before_the_first_evaluation_is_not_read_off(start):
+    pairs = start.pairs(Edit(1, place=0.25))[:2]
+    places = places_of(pairs, start.shape[1])
+    cell = Cell("text", "dpo", Edit(1, place=0.25), 1e-3)
+    drifts = np.zeros((3, 2, 2, start.shape[1]))
+    drifts[:, 0, :, 0] = np.array([1.5, 3.0, 4.5])[:, None]
+    for margin, sums in ((1.0, []), (2.25, [2.25, 0.0]), (5.0, [])):
+        given = replace(CONFIG.text_runs, stages=2, stage_steps=2, margin=margin)
+        rows = runs.measured_rows(drifts, places, given, cell, {})
+        found = [
+            r["value"]
+            for r in rows
+            if r["rule"] == runs.EQUAL_MARGIN and r["metric"] == "d_sum"
+        ]
+        assert found == sums
+
+
+def test_edits_are_compared_at_one_margin_and_the_smallest_rate():
+    for kind, made in (("text", 4), ("arithmetic", 3)):
+        edits = edits_of(Config(), kind)
+        cells = [c for part in cells_of(Config(), kind).values() for c in part]
+        found = {c.edit for c in cells if (c.loss, c.rate) == ("dpo", 1e-4)}
+        assert found == set(edits)
+        assert len(edits) == made

@@ -6,7 +6,8 @@ import pytest
 
 from analyses.common.record import OVER
 from analyses.edit_distance.config import SIGN_ERROR, Config
-from analyses.edit_distance.ledger_of_claims import CLAIMS
+from analyses.edit_distance.ledger_of_claims import CLAIMS, MARGIN
+from analyses.edit_distance.reading import Table
 from analyses.edit_distance.real import missing
 from analyses.edit_distance.rows import make_table
 from analyses.edit_distance.runs import EQUAL_MARGIN
@@ -73,16 +74,34 @@ def reverse(cell, metric: str, side: str) -> float:
     return claimed + 9 if cell.loss == SIGN_ERROR else -claimed + strong
 
 
-def test_a_base_at_the_ceiling_cannot_improve():
-    def at_ceiling(cell, metric, side):
-        value = as_claimed(cell, metric, side)
-        return 0.99 if metric in ("acc", "choice_start") else value
+def at_ceiling(change: float):
+    """The claims where all runs start at the ceiling and end that far from it."""
 
-    rows = study_rows(CONFIG, at_ceiling)
+    def value(cell, metric, side):
+        if metric == "choice_start":
+            return 0.99
+        end = {"acc": 0.99 + change, "choice_acc": 0.99 + change}
+        return end.get(metric, as_claimed(cell, metric, side))
+
+    rows = study_rows(CONFIG, value)
     rows = [r | {"value": 0.99} if r["metric"] == "acc_start" else r for r in rows]
-    found = make_claims(make_table(rows), CONFIG, {})
-    assert verdicts(found, "S4.5b") == {"not testable"}
-    assert verdicts(found, "S4.6a") == {"not testable"}
+    return make_claims(make_table(rows), CONFIG, {})
+
+
+@pytest.mark.parametrize("claim", ["S4.5b", "S4.5c", "S4.6a"])
+def test_a_base_at_the_ceiling_cannot_improve(claim):
+    found = at_ceiling(0.0)
+    assert verdicts(found, claim) == {"not testable"}
+    notes = found.loc[found["claim_id"] == claim, "note"]
+    assert notes.str.contains("the ceiling").all()
+
+
+def test_a_base_at_the_ceiling_can_fall():
+    found = at_ceiling(-0.2)
+    assert verdicts(found, "S4.5b") == {"contradicted"}
+    assert verdicts(found, "S4.5c") == {"not testable"}
+    assert verdicts(found, "S4.6a") == {"contradicted"}
+    assert verdicts(found, "S4.5a") == {"reproduced"}
 
 
 def test_what_is_missing_is_said(claims):
@@ -103,7 +122,11 @@ def test_runs_that_the_time_limit_cost_are_said_to_be_that():
 
 @pytest.mark.parametrize(
     ("seeds", "verdict", "note"),
-    [((), "not testable", "0 of 5"), ((0, 1, 2), "reproduced", "3 of 5")],
+    [
+        ((), "not testable", "0 of 5 runs pass it between two evaluations"),
+        ((0, 1, 2), "not testable", "3 of 5 runs pass it between two evaluations"),
+        ((0, 1, 2, 3, 4), "reproduced", ""),
+    ],
 )
 def test_a_margin_that_not_every_run_reaches(seeds, verdict, note):
     rows = [
@@ -113,12 +136,33 @@ def test_a_margin_that_not_every_run_reaches(seeds, verdict, note):
     ]
     found = make_claims(make_table(rows), CONFIG, {})
     found = found.set_index(["claim_id", "setting"])
-    for claim in ("S4.1", "S4.2a", "S4.2b"):
-        row = found.loc[
-            (claim, "text, one letter edited, rate 0.0003, at a margin of 1 nats")
-        ]
-        assert row["verdict"] == verdict
-        assert row["note"] == f"{note} runs reached it"
+    setting = "text, one letter edited, rate 0.0003, at a margin of 1 nats"
+    across = "text, 1, 4, 16, all tokens, rate 0.0001, at a margin of 1 nats"
+    for claim in ("S4.1", "S4.2a", "S4.2b", "S4.9"):
+        row = found.loc[(claim, across if claim == "S4.9" else setting)]
+        assert (row["verdict"], row["matching_rule"]) == (verdict, MARGIN)
+        assert row["note"].startswith(note)
+
+
+def test_seeds_are_paired_by_their_number():
+    def value(cell, metric, side):
+        return as_claimed(cell, metric, side) if metric != "acc" else 0.5
+
+    rows = [
+        row | {"value": float(row["seed"])} if row["metric"] == "acc" else row
+        for row in study_rows(CONFIG, value)
+        if (row["metric"], row.get("loss"), row.get("seed")) != ("acc", "dpop", 1)
+    ]
+    found = make_claims(make_table(rows), CONFIG, {}).set_index("claim_id")
+    row = found.loc["S4.7a"].iloc[0]  # equal in every seed that both have
+    assert (row["n_seeds"], row["effect"], row["ci_high"]) == (4, 0, 0)
+
+
+def test_seeds_without_spread_have_the_p_of_their_signs():
+    table = Table(make_table(study_rows(CONFIG)), CONFIG, CLAIMS, {})
+    row = table.judge("S4.9", "text", [0.8] * 5)
+    assert row["p"] == 1 / 16
+    assert "no spread" in row["note"]
 
 
 def test_numbers_are_those_of_the_rows(claims):
