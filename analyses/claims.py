@@ -30,8 +30,10 @@ SEEN = {
 HEAD: str = """# Claims
 
 Every claim that a study tests, in every setting; `python -m analyses claims` prints it.
-Measure, smallest effect of interest and decision rule were fixed before the run;
-brackets hold the 95 % t interval over seeds. *Contradicted* reads "in this setting".
+Measure, smallest effect of interest and decision rule were fixed before the run.
+`edit_distance`, `length_sensitivity` and `preference_pipeline` were run again, with rules
+mended after their first verdicts had been seen ([how](../docs/studies.md)).
+Brackets hold the 95 % t interval over seeds. *Contradicted* reads "in this setting".
 A verdict with † rests on that interval alone: adjusted by Holm's method for the
 study's other verdicts, its p is above .05.
 Where a claim was seen limits what its verdict says: of a paper known by its abstract or
