@@ -31,8 +31,8 @@ HEAD: str = """# Claims
 
 Every claim that a study tests, in every setting; `python -m analyses claims` prints it.
 Measure, smallest effect of interest and decision rule were fixed before the run.
-`edit_distance`, `length_sensitivity` and `preference_pipeline` were run again, with rules
-mended after their first verdicts had been seen ([how](../docs/studies.md)).
+`edit_distance`, `length_sensitivity` and `preference_pipeline` were run again, with
+rules mended after their first verdicts had been seen ([how](../docs/studies.md)).
 Brackets hold the 95 % t interval over seeds. *Contradicted* reads "in this setting".
 A verdict with † rests on that interval alone: adjusted by Holm's method for the
 study's other verdicts, its p is above .05.
